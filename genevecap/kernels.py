@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find the compiled kernels, and never run their sources as plain Python.
+
+A kernel's source (`_kernel_*.py`) is valid Python, so a plain import would find it and run it
+interpreted: ten times slower than the readable code it would replace, and with C's wrap-around
+arithmetic missing.  So a kernel is loaded only from an extension module.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from types import ModuleType
+
+
+def disabled() -> bool:
+    """Return whether the environment asks for the readable code (`GENEVECAP_DISABLE_KERNELS=1`)."""
+    return os.environ.get("GENEVECAP_DISABLE_KERNELS") == "1"
+
+
+def load(name: str) -> ModuleType | None:
+    """Return the compiled kernel `name` (dotted, in this package), or None where it was not built."""
+    if disabled():
+        return None
+    if name in sys.modules:
+        return sys.modules[name]
+    package, _, leaf = name.rpartition(".")
+    folder = Path(__file__).parent.joinpath(*package.split(".")[1:])
+    for suffix in EXTENSION_SUFFIXES:
+        path = folder / f"{leaf}{suffix}"
+        if path.exists():
+            spec = importlib.util.spec_from_file_location(name, path)
+            if spec is None or spec.loader is None:
+                continue
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[name] = module
+            spec.loader.exec_module(module)
+            return module
+    return None
