@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Selectors: which frames an analysis looks at.
+
+A frame passes when every kind of selector that was given matches: of several values of one kind
+one is enough.  `--vni` looks at every tunnel of the frame, `--addr` and `--port` at the outer, the
+inner and every tunnel header, `--point` at the full name of the capture point.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from fnmatch import fnmatchcase
+
+from ..addresses import parse_address
+from ..columns import NO_TIME, DecodedBatch, FrameBatch
+from ..errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeBound:
+    """A moment: absolute, or counted from the first packet that is read."""
+
+    ns: int
+    relative: bool
+
+    @classmethod
+    def parse(cls, text: str) -> TimeBound:
+        """Read RFC 3339 (no zone means UTC), epoch seconds, or `+SECONDS`.
+
+        Raises UsageError with the three forms where the text is none of them.
+        """
+        relative = text.startswith("+")
+        try:
+            seconds = Decimal(text)
+            if not seconds.is_finite():
+                raise InvalidOperation
+            return cls(ns=int(seconds * 10**9), relative=relative)
+        except InvalidOperation:
+            pass
+        try:
+            moment, fraction = _split_fraction(text)
+            parsed = datetime.fromisoformat(moment)
+        except ValueError:
+            raise UsageError(
+                f"{text!r} is not a time: give 2026-01-31T12:00:00Z, epoch seconds, or +SECONDS"
+            ) from None
+        if parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=UTC)
+        since = parsed - datetime(1970, 1, 1, tzinfo=UTC)
+        return cls(ns=(since.days * 86400 + since.seconds) * 10**9 + fraction, relative=False)
+
+    def resolve(self, first_ns: int) -> int:
+        """Return the absolute time, `first_ns` being that of the first packet."""
+        return first_ns + self.ns if self.relative else self.ns
+
+
+def _split_fraction(text: str) -> tuple[str, int]:
+    """Return RFC 3339 text without its fraction, and the fraction in nanoseconds."""
+    match = re.search(r"\.(\d+)", text)
+    if match is None:
+        return text, 0
+    return text[: match.start()] + text[match.end() :], int(match[1][:9].ljust(9, "0"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """Which frames are wanted; everything where nothing is set."""
+
+    vnis: tuple[int, ...] = ()
+    addresses: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    points: tuple[str, ...] = ()
+    """fnmatch patterns on the full name of the capture point."""
+    since: TimeBound | None = None
+    until: TimeBound | None = None
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is selected at all."""
+        return any(
+            (self.vnis, self.addresses, self.ports, self.points, self.since, self.until)
+        )
+
+
+class RowFilter:
+    """Applies a `Selector` to decoded rows by writing their `keep` column."""
+
+    def __init__(self, selector: Selector) -> None:
+        """Raise UsageError where an address of the selector is none."""
+        self._selector = selector
+        self._vnis = frozenset(selector.vnis)
+        self._ports = frozenset(selector.ports)
+        self._times: tuple[int, int] | None = None
+        try:
+            self._addresses = frozenset(parse_address(text) for text in selector.addresses)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+    def apply(self, frames: FrameBatch, decoded: DecodedBatch, point_names: list[str]) -> None:
+        """Set `decoded.keep` for every row in use; `point_names` by point index."""
+        if not self._selector:
+            return
+        since_ns, until_ns = self._bounds(frames)
+        points = [self._wants_point(name) for name in point_names]
+        for i in range(decoded.count):
+            row = decoded.first + i
+            time_ns = frames.time_ns[row]
+            decoded.keep[i] = (
+                points[frames.point[row]]
+                and since_ns <= time_ns <= until_ns
+                and (not self._vnis or self._has_vni(decoded, i))
+                and (not self._ports or self._has_port(decoded, i))
+                and (not self._addresses or self._has_address(decoded, i))
+            )
+
+    def _bounds(self, frames: FrameBatch) -> tuple[int, int]:
+        """Return the first and last time wanted; relative ones count from the first timed frame."""
+        if self._times is None:
+            first = next((t for t in frames.time_ns[: frames.count] if t != NO_TIME), None)
+            since, until = self._selector.since, self._selector.until
+            times = (
+                NO_TIME if since is None else max(since.resolve(first or 0), NO_TIME + 1),
+                2**63 - 1 if until is None else until.resolve(first or 0),
+            )
+            if first is None:
+                return times
+            self._times = times
+        return self._times
+
+    def _wants_point(self, name: str) -> bool:
+        patterns = self._selector.points
+        return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+    def _has_vni(self, d: DecodedBatch, i: int) -> bool:
+        start = d.tunnel_start[i]
+        return any(d.tunnels.vni[t] in self._vnis for t in range(start, start + d.tunnel_count[i]))
+
+    def _has_port(self, d: DecodedBatch, i: int) -> bool:
+        wanted = self._ports
+        if (
+            d.inner_source_port[i] in wanted
+            or d.inner_destination_port[i] in wanted
+            or d.outer_source_port[i] in wanted
+            or d.outer_destination_port[i] in wanted
+        ):
+            return True
+        table, start = d.tunnels, d.tunnel_start[i]
+        return any(
+            table.source_port[t] in wanted or table.destination_port[t] in wanted
+            for t in range(start, start + d.tunnel_count[i])
+        )
+
+    def _has_address(self, d: DecodedBatch, i: int) -> bool:
+        wanted = self._addresses
+        if d.outer_version[i] == 0:
+            return False
+        outer, inner = d.outer_version[i], d.inner_version[i]
+        if (
+            (outer, d.outer_source_hi[i], d.outer_source_lo[i]) in wanted
+            or (outer, d.outer_destination_hi[i], d.outer_destination_lo[i]) in wanted
+            or (inner, d.inner_source_hi[i], d.inner_source_lo[i]) in wanted
+            or (inner, d.inner_destination_hi[i], d.inner_destination_lo[i]) in wanted
+        ):
+            return True
+        table, start = d.tunnels, d.tunnel_start[i]
+        return any(
+            (table.version[t], table.source_hi[t], table.source_lo[t]) in wanted
+            or (table.version[t], table.destination_hi[t], table.destination_lo[t]) in wanted
+            for t in range(start, start + d.tunnel_count[i])
+        )
