@@ -37,6 +37,10 @@ def load(name: str) -> ModuleType | None:
                 continue
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
-            spec.loader.exec_module(module)
+            try:
+                spec.loader.exec_module(module)
+            except ImportError:  # a kernel that this one needs was not built
+                del sys.modules[name]
+                continue
             return module
     return None

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Capture points: every interface of every file, under a name that is its own.
+
+A point is called `NAME/INTERFACE`, or `NAME` where the file names no interface; an SLL2 `any`
+capture gives `NAME/ifindex-N`.  A name that is taken gets `~2`, `~3`…
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+
+from .spec import CaptureSpec
+
+
+@dataclass(slots=True, kw_only=True)
+class Point:
+    """One capture point; counts grow while its file is read."""
+
+    name: str
+    host: str
+    """Whose clock stamped it."""
+    interface: str | None
+    link_type: int
+    capture: int
+    """Index of the input it belongs to."""
+    dropped: int | None = None
+    """Drops of kernel and interface, as the last interface statistics block says."""
+    dropped_by_dumpcap: int | None = None
+    packets: int = 0
+
+
+class PointTable:
+    """All points of a run; a point's index is what `FrameBatch.point` holds."""
+
+    def __init__(self) -> None:
+        self.points: list[Point] = []
+        self.link_types = array("i")
+        """Link type by point index, for the decoders."""
+        self._taken: set[str] = set()
+
+    @property
+    def names(self) -> list[str]:
+        """Return the full names, by point index."""
+        return [point.name for point in self.points]
+
+    def add(self, spec: CaptureSpec, capture: int, interface: str | None, link_type: int) -> int:
+        """Make a point and return its index."""
+        wanted = spec.name if interface is None else f"{spec.name}/{interface}"
+        name, copy = wanted, 1
+        while name in self._taken:
+            copy += 1
+            name = f"{wanted}~{copy}"
+        self._taken.add(name)
+        self.points.append(
+            Point(
+                name=name,
+                host=spec.host,
+                interface=interface,
+                link_type=link_type,
+                capture=capture,
+            )
+        )
+        self.link_types.append(link_type)
+        return len(self.points) - 1
+
+    def of_capture(self, capture: int) -> list[Point]:
+        """Return the points of one input, in the order they were met."""
+        return [point for point in self.points if point.capture == capture]

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+# cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
+# mypy: ignore-errors
+"""IPv4 and IPv6, compiled; the readable twins with their diagrams are in `protocols/`."""
+
+from __future__ import annotations
+
+import cython
+
+from cython.cimports.genevecap.decode._kernel_state import (
+    FRAGMENT,
+    IP_PROTOCOL_SPACE,
+    IPV4,
+    IPV6,
+    MALFORMED,
+    TOO_DEEP,
+    begin,
+    complete,
+    end_at,
+    fits,
+    go_on,
+    narrow,
+    u8,
+    u16,
+    u32,
+    u64,
+)
+from cython.cimports.libc.string import memset
+
+
+
+def found(f, ip):
+    """Make this the innermost IP header; what was behind the one before is no longer the inner."""
+    f.inner = ip
+    f.tunnel_open = 0
+    memset(cython.address(f.tcp), 0, cython.sizeof(f.tcp))
+    f.ip_count += 1
+    if f.ip_count == 1:
+        f.outer = ip
+
+
+def note_first_fragment(f):
+    """Remember what to go back to where a header runs past this first fragment."""
+    f.fragment_bound = 1
+    f.fragment = f.inner
+    f.fragment_ip_count = f.ip_count
+    f.fragment_tunnels = f.tunnel_count
+    f.fragment_options = f.option_count
+
+
+def ipv4(f):
+    """RFC 791 section 3.1."""
+    p = f.position
+    if not fits(f, p, 20, IPV4):
+        return 0
+    first = u8(f, p)
+    header = (first & 15) * 4
+    if first >> 4 != 4 or header < 20:
+        return end_at(f, MALFORMED, IPV4, p)
+    begin(f, IPV4, p)
+    total = u16(f, p + 2)
+    ip.version = 4
+    ip.tos = u8(f, p + 1)
+    ip.identification = u16(f, p + 4)
+    ip.fragment = u16(f, p + 6) & 0x7FFF
+    ip.ttl = u8(f, p + 8)
+    ip.protocol = u8(f, p + 9)
+    ip.source_hi = 0
+    ip.source_lo = u32(f, p + 12)
+    ip.destination_hi = 0
+    ip.destination_lo = u32(f, p + 16)
+    ip.source_port = -1
+    ip.destination_port = -1
+    ip.offset = p
+    ip.end = f.frame_end
+    if total != 0 and p + total < f.frame_end:
+        ip.end = p + total
+    ip.payload_offset = 0
+    ip.payload_bytes = 0
+    found(f, ip)
+    if total != 0:
+        if total < header:
+            return end_at(f, MALFORMED, IPV4, p)
+        narrow(f, p + total)
+        if ip.fragment & 0x3FFF == 0x2000 and p + total == f.end:
+            note_first_fragment(f)
+    if not fits(f, p, header, IPV4):
+        return 0
+    if ip.fragment & 0x1FFF:
+        return end_at(f, FRAGMENT, IPV4, p)
+    return by_protocol(f, p + header)
+
+
+def ipv6(f):
+    """RFC 8200 section 3; a payload length of 0 is a jumbogram or BIG TCP."""
+    p = f.position
+    if not fits(f, p, 40, IPV6):
+        return 0
+    first = u16(f, p)
+    if first >> 12 != 6:
+        return end_at(f, MALFORMED, IPV6, p)
+    begin(f, IPV6, p)
+    length = u16(f, p + 4)
+    ip.version = 6
+    ip.tos = (first >> 4) & 0xFF
+    ip.identification = 0
+    ip.fragment = 0
+    ip.protocol = u8(f, p + 6)
+    ip.ttl = u8(f, p + 7)
+    ip.source_hi = u64(f, p + 8)
+    ip.source_lo = u64(f, p + 16)
+    ip.destination_hi = u64(f, p + 24)
+    ip.destination_lo = u64(f, p + 32)
+    ip.source_port = -1
+    ip.destination_port = -1
+    ip.offset = p
+    ip.end = f.frame_end
+    if length != 0 and p + 40 + length < f.frame_end:
+        ip.end = p + 40 + length
+    ip.payload_offset = 0
+    ip.payload_bytes = 0
+    found(f, ip)
+    if length != 0:
+        narrow(f, p + 40 + length)
+    return extension_headers(f, p)
+
+
+def extension_headers(f, p):
+    """Walk RFC 8200 section 4 from the IPv6 header at p to the header they lead to."""
+    here = p + 40
+    following = f.inner.protocol
+    extensions = 0
+    while following == 0 or following == 43 or following == 44 or following == 60:
+        if extensions == 8:
+            return end_at(f, TOO_DEEP, IPV6, p)
+        extensions += 1
+        if not fits(f, here, 8, IPV6):
+            f.stop_offset = p
+            return 0
+        size = 8
+        if following == 44:
+            field = u16(f, here + 2)
+            f.inner.identification = u32(f, here + 4)
+            f.inner.fragment = (field >> 3) | ((field & 1) << 13)
+            f.inner.protocol = u8(f, here)
+            declared = u16(f, p + 4)
+            if field & 0xFFF9 == 1 and declared != 0 and p + 40 + declared == f.end:
+                note_first_fragment(f)
+        else:
+            size = 8 + 8 * u8(f, here + 1)
+            if not fits(f, here, size, IPV6):
+                f.stop_offset = p
+                return 0
+        following = u8(f, here)
+        f.inner.protocol = following
+        here += size
+        if f.inner.fragment & 0x1FFF:
+            break
+    if f.ip_count == 1:
+        f.outer = f.inner
+    if f.inner.fragment & 0x1FFF:
+        return end_at(f, FRAGMENT, IPV6, p)
+    if following == 59:
+        return complete(f, p)
+    return by_protocol(f, here)
+
+
+def by_protocol(f, p):
+    """Go on at p with what the IP protocol field says."""
+    layer = f.registry.ip_protocol[f.inner.protocol]
+    if layer == 0:
+        return go_on(f, p, IP_PROTOCOL_SPACE | f.inner.protocol)
+    return go_on(f, p, layer)

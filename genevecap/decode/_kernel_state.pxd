@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the compiled protocol functions share: the state of one frame, and checked access to it.
+#
+# `docs/decoding.md` is the specification; names follow it.  A protocol function
+#   * is called with `position` at its first octet,
+#   * asks `fits` before it reads, lists itself with `begin`,
+#   * sets `position` and `next` and returns 1, or returns what a `stop…` function gives (0).
+# Reads are checked against the captured octets whatever a protocol function believes: one that
+# asks for more gets 0 and `overrun` is counted, which tests demand to stay 0.
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef enum:
+    ETHERNET = 1
+    VLAN = 2
+    MPLS = 3
+    LLC = 4
+    SLL = 5
+    SLL2 = 6
+    RAW = 7
+    NULL_FAMILY = 8
+    IPV4 = 9
+    IPV6 = 10
+    UDP = 11
+    TCP = 12
+    SCTP = 13
+    ICMP = 14
+    ICMPV6 = 15
+    ARP = 16
+    VXLAN = 17
+    VXLAN_GPE = 18
+    GENEVE = 19
+    GTPU = 24
+    ESP = 25
+    WIREGUARD = 28
+    STT = 29
+    LOOP = 30
+
+cdef enum:
+    COMPLETE = 0
+    TRUNCATED = 1
+    MALFORMED = 2
+    UNSUPPORTED = 3
+    TOO_DEEP = 4
+    FRAGMENT = 5
+
+cdef enum:
+    KIND_GENEVE = 1
+    KIND_VXLAN = 2
+    KIND_VXLAN_GPE = 3
+
+cdef enum:
+    G01 = 1
+    G02 = 2
+    G03 = 4
+    G05 = 8
+    G06 = 16
+    G08 = 32
+    G09 = 64
+    V01 = 128
+    V02 = 256
+
+cdef enum:
+    ETHERTYPE_SPACE = 0x10000
+    IP_PROTOCOL_SPACE = 0x20000
+    LINK_TYPE_SPACE = 0x30000
+    NEXT_PROTOCOL_SPACE = 0x40000
+
+cdef enum:
+    MAX_TUNNELS = 8
+    MAX_LAYERS = 32
+    TENTATIVE = 0x80
+    ENCODED_LAYERS = 256
+
+# The registry of `layers.py` and the port table of `settings.py`, as look-up tables.
+cdef struct Registry:
+    const uint8_t *ethertype
+    const uint8_t *ip_protocol
+    const uint8_t *udp_port
+    const uint8_t *gpe_protocol
+
+# An IP header, and the transport header that follows it directly.
+cdef struct Ip:
+    uint8_t version
+    uint8_t protocol
+    uint8_t ttl
+    uint8_t tos
+    uint16_t fragment
+    uint32_t identification
+    uint64_t source_hi
+    uint64_t source_lo
+    uint64_t destination_hi
+    uint64_t destination_lo
+    int32_t source_port
+    int32_t destination_port
+    uint64_t offset
+    uint64_t end                # of the packet by its own length, cut to the frame
+    uint64_t payload_offset
+    uint64_t payload_bytes
+
+cdef struct Tcp:
+    uint16_t flags
+    uint16_t window
+    uint16_t mss
+    uint8_t options
+    uint8_t window_scale
+    uint32_t sequence
+    uint32_t acknowledgment
+    uint32_t timestamp
+    uint32_t timestamp_echo
+
+cdef struct Tunnel:
+    uint8_t kind
+    uint8_t version
+    int32_t vni
+    uint64_t source_hi
+    uint64_t source_lo
+    uint64_t destination_hi
+    uint64_t destination_lo
+    int32_t source_port
+    int32_t destination_port
+    uint64_t ip_offset
+    uint64_t header_offset
+    uint64_t overhead_end
+    uint32_t flags
+    uint32_t identifier
+    uint32_t option_start
+    uint8_t option_count
+
+ctypedef Tunnel *TunnelRef
+
+# The next free rows of the option table.
+cdef struct OptionRows:
+    uint16_t *option_class
+    uint8_t *option_type
+    uint32_t *data_offset
+    uint8_t *data_bytes
+
+cdef struct Frame:
+    const uint8_t *data
+    uint64_t captured
+    uint64_t frame_end          # max(captured, original)
+    uint64_t end                # of the current window
+    bint fragment_bound         # the window's end is that of a first fragment
+    uint64_t position
+    uint32_t next
+    Registry registry
+    uint64_t overruns
+    # what was found
+    uint8_t stop
+    uint32_t stop_layer
+    uint64_t stop_offset
+    uint32_t findings
+    uint64_t link_source
+    uint64_t link_destination
+    bint link_seen
+    uint32_t layer_count
+    uint32_t *layer_code        # this frame's rows of the layer table
+    uint32_t *layer_offset
+    uint32_t tunnel_count
+    bint tunnel_open            # no network-layer header since the last tunnel header
+    Tunnel tunnels[8]
+    OptionRows options
+    uint32_t option_count       # rows of the option table in use, all frames
+    uint32_t ip_count
+    Ip outer
+    Ip inner
+    Tcp tcp
+    # the first fragment that bounds the window, to go back to
+    Ip fragment
+    uint32_t fragment_ip_count
+    uint32_t fragment_tunnels
+    uint32_t fragment_options
+
+
+ctypedef bint (*Handler)(Frame *f) noexcept nogil
+
+
+cdef inline uint32_t u8(Frame *f, uint64_t p) noexcept nogil:
+    if p + 1 > f.captured:
+        f.overruns += 1
+        return 0
+    return f.data[p]
+
+cdef inline uint32_t u16(Frame *f, uint64_t p) noexcept nogil:
+    if p + 2 > f.captured:
+        f.overruns += 1
+        return 0
+    return (<uint32_t>f.data[p] << 8) | f.data[p + 1]
+
+cdef inline uint32_t u32(Frame *f, uint64_t p) noexcept nogil:
+    if p + 4 > f.captured:
+        f.overruns += 1
+        return 0
+    return ((<uint32_t>f.data[p] << 24) | (<uint32_t>f.data[p + 1] << 16)
+            | (<uint32_t>f.data[p + 2] << 8) | f.data[p + 3])
+
+cdef inline uint64_t u48(Frame *f, uint64_t p) noexcept nogil:
+    return (<uint64_t>u16(f, p) << 32) | u32(f, p + 2)
+
+cdef inline uint64_t u64(Frame *f, uint64_t p) noexcept nogil:
+    return (<uint64_t>u32(f, p) << 32) | u32(f, p + 4)
+
+
+cdef inline bint end_at(Frame *f, uint8_t stop, uint32_t layer, uint64_t p) noexcept nogil:
+    # End the frame at the layer that begins at p.
+    f.stop = stop
+    f.stop_layer = layer
+    f.stop_offset = p
+    return 0
+
+cdef inline bint complete(Frame *f, uint64_t p) noexcept nogil:
+    return end_at(f, COMPLETE, 0, p)
+
+cdef inline bint fits(Frame *f, uint64_t p, uint64_t octets, uint32_t layer) noexcept nogil:
+    # Tell whether the first octets of the layer that begins at p are inside window and capture.
+    if p + octets <= f.end and p + octets <= f.captured:
+        return 1
+    if p + octets > f.end:
+        return end_at(f, FRAGMENT if f.fragment_bound else MALFORMED, layer, p)
+    return end_at(f, TRUNCATED, layer, p)
+
+cdef inline void begin(Frame *f, uint32_t layer, uint64_t p) noexcept nogil:
+    # List a layer; the driver has seen to it that there is room.
+    f.layer_code[f.layer_count] = layer
+    f.layer_offset[f.layer_count] = <uint32_t>p
+    f.layer_count += 1
+
+cdef inline bint go_on(Frame *f, uint64_t p, uint32_t layer) noexcept nogil:
+    # The next layer begins at p.
+    f.position = p
+    f.next = layer
+    return 1
+
+cdef inline void narrow(Frame *f, uint64_t end) noexcept nogil:
+    # A length field ends the window here, if not before.
+    if end < f.end:
+        f.end = end
+        f.fragment_bound = 0
+
+cdef inline void link_layer_to(Frame *f, uint64_t p) noexcept nogil:
+    # A link-layer header below the last tunnel header ends at p: the tunnel's overhead grows.
+    if f.tunnel_open:
+        f.tunnels[f.tunnel_count - 1].overhead_end = p
+
+cdef inline bint by_ethertype(Frame *f, uint64_t p, uint32_t ethertype) noexcept nogil:
+    cdef uint32_t layer = f.registry.ethertype[ethertype & 0xffff]
+    return go_on(f, p, layer if layer else ETHERTYPE_SPACE | ethertype)

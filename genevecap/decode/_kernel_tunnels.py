@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+# cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
+# mypy: ignore-errors
+"""Tunnels, compiled; the readable twins with their diagrams are in `protocols/`."""
+
+from __future__ import annotations
+
+import cython
+from cython.cimports.genevecap.decode._kernel_state import (
+    ETHERNET,
+    G01,
+    G02,
+    G03,
+    G05,
+    G06,
+    G08,
+    G09,
+    GENEVE,
+    KIND_GENEVE,
+    KIND_VXLAN,
+    KIND_VXLAN_GPE,
+    MAX_TUNNELS,
+    NEXT_PROTOCOL_SPACE,
+    TOO_DEEP,
+    UNSUPPORTED,
+    V01,
+    V02,
+    VXLAN,
+    VXLAN_GPE,
+    begin,
+    by_ethertype,
+    end_at,
+    fits,
+    go_on,
+    u8,
+    u16,
+    u32,
+)
+
+
+def new_tunnel(f, kind, p):
+    """Begin a tunnel row for the header at p, carried by the innermost IP header so far."""
+    t = cython.address(f.tunnels[f.tunnel_count])
+    f.tunnel_count += 1
+    f.tunnel_open = 1
+    t.kind = kind
+    t.version = f.inner.version
+    t.vni = -1
+    t.source_hi = f.inner.source_hi
+    t.source_lo = f.inner.source_lo
+    t.destination_hi = f.inner.destination_hi
+    t.destination_lo = f.inner.destination_lo
+    t.source_port = f.inner.source_port
+    t.destination_port = f.inner.destination_port
+    t.ip_offset = f.inner.offset
+    t.header_offset = p
+    t.overhead_end = p + 8
+    t.flags = u32(f, p)
+    t.identifier = 0
+    t.option_start = f.option_count
+    t.option_count = 0
+    return t
+
+
+def geneve_fits(f, p):
+    """Tell whether octets on a port that only suggests Geneve are Geneve."""
+    if p + 8 > f.captured or p + 8 > f.end:
+        return 0
+    area = p + 8 + (u8(f, p) & 0x3F) * 4
+    if u8(f, p) >> 6 or u8(f, p + 1) & 0x3F or u8(f, p + 7) or area > f.captured or area > f.end:
+        return 0
+    protocol = u16(f, p + 2)
+    if protocol != 0x6558 and protocol != 0x0800 and protocol != 0x86DD:
+        return 0
+    here = p + 8
+    while here + 4 <= area:
+        here += 4 + (u8(f, here + 3) & 0x1F) * 4
+    return here == area
+
+
+def geneve(f):
+    """RFC 8926 section 3.4."""
+    p = f.position
+    if f.tunnel_count == MAX_TUNNELS:
+        return end_at(f, TOO_DEEP, GENEVE, p)
+    if not fits(f, p, 8, GENEVE):
+        if p + 8 > f.end:
+            f.findings |= G02
+        return 0
+    begin(f, GENEVE, p)
+    first = u8(f, p)
+    if first >> 6:
+        f.findings |= G01
+        return end_at(f, UNSUPPORTED, GENEVE, p)
+    t = new_tunnel(f, KIND_GENEVE, p)
+    t.vni = u32(f, p + 4) >> 8
+    header = 8 + (first & 0x3F) * 4
+    t.overhead_end = p + header if p + header < f.end else f.end
+    if u8(f, p + 1) & 0x3F or u8(f, p + 7):
+        f.findings |= G08
+    if u8(f, p + 1) & 0x80:
+        f.findings |= G09
+    geneve_options(f, t, p + 8, p + header, (u8(f, p + 1) & 0x40) != 0)
+    if not fits(f, p, header, GENEVE):
+        if p + header > f.end:
+            f.findings |= G02
+        return 0
+    return by_ethertype(f, p + header, u16(f, p + 2))
+
+
+def geneve_options(f, t, begins, ends, critical_flag):
+    """RFC 8926 section 3.5: class 2, type 1, length in words in the low 5 bits of 1."""
+    end = ends
+    if end > f.end:
+        end = f.end
+    if end > f.captured:
+        end = f.captured
+    here = begins
+    critical = 0
+    broken = 0
+    while here + 4 <= end:
+        size = 4 + (u8(f, here + 3) & 0x1F) * 4
+        if here + size > ends:
+            broken = 1
+            break
+        if here + size > end:
+            break
+        kind = u8(f, here + 2)
+        if kind & 0x80:
+            critical = 1
+        if u8(f, here + 3) >> 5:
+            f.findings |= G08
+        row = f.option_count
+        f.options.option_class[row] = u16(f, here)
+        f.options.option_type[row] = kind
+        f.options.data_offset[row] = here + 4
+        f.options.data_bytes[row] = size - 4
+        f.option_count += 1
+        t.option_count += 1
+        here += size
+    if critical and not critical_flag:
+        f.findings |= G05
+    if end != ends:
+        return
+    if broken or here != ends:
+        f.findings |= G03
+    elif critical_flag and not critical:
+        f.findings |= G06
+
+
+def vxlan(f):
+    """RFC 7348 section 5, with the group policy extension."""
+    p = f.position
+    if f.tunnel_count == MAX_TUNNELS:
+        return end_at(f, TOO_DEEP, VXLAN, p)
+    if not fits(f, p, 8, VXLAN):
+        return 0
+    begin(f, VXLAN, p)
+    flags = u8(f, p)
+    policy = u8(f, p + 1)
+    t = new_tunnel(f, KIND_VXLAN, p)
+    t.vni = u32(f, p + 4) >> 8
+    if not flags & 0x08:
+        f.findings |= V01
+    if flags & 0x80:
+        reserved = (flags & 0x77) | (policy & 0xB7)
+    else:
+        reserved = (flags & 0xF7) | policy | u16(f, p + 2)
+    if reserved or u8(f, p + 7):
+        f.findings |= V02
+    return go_on(f, p + 8, ETHERNET)
+
+
+def vxlan_gpe(f):
+    """draft-ietf-nvo3-vxlan-gpe section 3."""
+    p = f.position
+    if f.tunnel_count == MAX_TUNNELS:
+        return end_at(f, TOO_DEEP, VXLAN_GPE, p)
+    if not fits(f, p, 8, VXLAN_GPE):
+        return 0
+    begin(f, VXLAN_GPE, p)
+    flags = u8(f, p)
+    if flags & 0x30:
+        return end_at(f, UNSUPPORTED, VXLAN_GPE, p)
+    t = new_tunnel(f, KIND_VXLAN_GPE, p)
+    if flags & 0x08:
+        t.vni = u32(f, p + 4) >> 8
+    else:
+        f.findings |= V01
+    if flags & 0xC0 or u16(f, p + 1) or u8(f, p + 7):
+        f.findings |= V02
+    if not flags & 0x04:
+        return go_on(f, p + 8, ETHERNET)
+    following = u8(f, p + 3)
+    layer = f.registry.gpe_protocol[following]
+    return go_on(f, p + 8, layer if layer else NEXT_PROTOCOL_SPACE | following)

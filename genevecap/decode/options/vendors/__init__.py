@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layouts of Geneve options, one file a vendor, each with a tuple `LAYOUTS`."""

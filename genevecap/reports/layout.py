@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables that fit the terminal: what is cut, what is dropped, what is coloured.
+
+A table that is too wide first gives up octets of the columns that may be cut, then whole columns,
+the least important first, and only then cuts what is left.  Rows never wrap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+
+from .text import cells, shorten
+
+GAP = 2
+"""Spaces between columns."""
+
+_COLOURS: dict[str, dict[str, str | bool]] = {
+    "heading": {"bold": True},
+    "title": {"dim": True},
+    "dim": {"dim": True},
+    "error": {"fg": "red", "bold": True},
+    "warning": {"fg": "yellow"},
+    "good": {"fg": "green"},
+    "layer0": {"fg": "cyan"},
+    "layer1": {"fg": "yellow"},
+    "layer2": {"fg": "green"},
+    "layer3": {"fg": "magenta"},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """What the place where a report is read can show."""
+
+    width: int = 120
+    """Columns."""
+    colour: bool = False
+
+    def paint(self, text: str, role: str | None) -> str:
+        """Return text in the colour of a role, where there are colours."""
+        if not self.colour or role not in _COLOURS or not text:
+            return text
+        from click import style
+
+        return style(text, **_COLOURS[role])  # type: ignore[arg-type]
+
+    def heading(self, text: str, note: str = "") -> str:
+        """Return the heading of a section, cut to the width, with a note in a lower voice."""
+        text = shorten(text, self.width)
+        note = shorten(note, max(self.width - cells(text) - GAP, 0)) if note else ""
+        return self.paint(text, "heading") + (f"{' ' * GAP}{self.paint(note, 'dim')}" if note else "")
+
+    def prose(self, text: str, indent: str = "") -> list[str]:
+        """Return text as lines that fit the width."""
+        return wrap(
+            text,
+            max(self.width, 20),
+            initial_indent=indent,
+            subsequent_indent=" " * len(indent),
+            break_on_hyphens=False,
+        ) or [""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table."""
+
+    title: str
+    right: bool = False
+    """Numbers are aligned right."""
+    drop: int = 0
+    """Where the width is short the column with the highest number goes first; 0 stays."""
+    floor: int | None = None
+    """May be cut to this width before any column is dropped; None: shown whole."""
+    middle: bool = False
+    """Cut in the middle (addresses, paths) rather than at the end."""
+    role: Callable[[str], str | None] | None = None
+    """From a cell's text to the role whose colour it has."""
+
+
+def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], style: Style) -> list[str]:
+    """Return the lines of a table, heading first, no line wider than the style's width.
+
+    rows: one printable text per column; a column without any text is left out.
+    """
+    from tabulate import tabulate
+
+    widths = _fit(columns, rows, style.width)
+    kept = [i for i, width in enumerate(widths) if width > 0]
+    # The heading is a row like any other: as `headers=` it would be padded by two more columns.
+    body = [[style.paint(shorten(columns[i].title, widths[i]), "title") for i in kept]]
+    for row in rows:
+        line = []
+        for i in kept:
+            column = columns[i]
+            text = shorten(row[i], widths[i], middle=column.middle)
+            line.append(style.paint(text, column.role(row[i]) if column.role else None))
+        body.append(line)
+    text = tabulate(
+        body,
+        tablefmt="plain",
+        disable_numparse=True,
+        colalign=["right" if columns[i].right else "left" for i in kept],
+    )
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def _fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return the width of each column, 0 where it is left out."""
+    natural = [
+        _column_width([column.title, *(row[i] for row in rows)])
+        if any(row[i] for row in rows)
+        else 0
+        for i, column in enumerate(columns)
+    ]
+    order = sorted(
+        (i for i, column in enumerate(columns) if column.drop and natural[i]),
+        key=lambda i: -columns[i].drop,
+    )
+    for dropped in range(len(order) + 1):
+        widths = [0 if i in order[:dropped] else natural[i] for i in range(len(columns))]
+        floors = [
+            min(w, w if column.floor is None else max(column.floor, len(column.title)))
+            for w, column in zip(widths, columns, strict=True)
+        ]
+        if _cut(widths, floors, width):
+            return widths
+    _cut(widths, [min(w, 2) for w in widths], width)
+    return widths
+
+
+def _column_width(texts: Sequence[str]) -> int:
+    """Return the width of a column; wide characters count extra, since padding ignores them."""
+    return max(map(len, texts)) + max(max(cells(text) - len(text), 0) for text in texts)
+
+
+def _cut(widths: list[int], floors: list[int], width: int) -> bool:
+    """Lower the widest columns, none below its floor, until the table fits; tell whether it does."""
+    shown = [i for i, w in enumerate(widths) if w]
+    excess = sum(widths) + GAP * (len(shown) - 1) - width
+    while excess > 0:
+        spare = [i for i in shown if widths[i] > floors[i]]
+        if not spare:
+            return False
+        widths[max(spare, key=lambda i: widths[i])] -= 1
+        excess -= 1
+    return True
