@@ -33,7 +33,7 @@ Nothing is read before the first question is asked, so that importing this packa
 
 from __future__ import annotations
 
-from .layout import OptionField
 from .registry import class_name, decode_option, is_known, option_name
+from .result import OptionField
 
 __all__ = ["OptionField", "class_name", "decode_option", "is_known", "option_name"]

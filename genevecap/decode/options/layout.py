@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from genevecap.addresses import address_text
 
-Value = int | str | bytes | bool
+from .result import OptionField, Value
+
 Reader = Callable[[int, int], tuple[Value, str]]
 """Turns (number, width in bits) into (value, text)."""
 
@@ -22,22 +23,6 @@ MAX_DATA_BYTES = 124
 
 REST = None
 """Width of a last field that takes whatever octets are left, perhaps none."""
-
-
-@dataclass(frozen=True, slots=True)
-class OptionField:
-    """One decoded field of an option."""
-
-    name: str
-    """Snake-case name, the vendor's own term."""
-    value: Value
-    """A number, an address as canonical text, raw octets, or a flag."""
-    text: str
-    """The value for people; holds no text from the capture, only numbers and fixed words."""
-    bit_offset: int
-    """First bit, counted from the most significant bit of the option *data*."""
-    bit_length: int
-    """Width in bits; at least 1."""
 
 
 def unsigned(number: int, bits: int) -> tuple[Value, str]:  # noqa: ARG001  # one shape for all readers

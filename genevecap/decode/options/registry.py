@@ -6,9 +6,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from functools import cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from .layout import Layout, OptionField
+from .result import OptionField
+
+if TYPE_CHECKING:
+    from .layout import Layout
 
 MAX_CLASS = 0xFFFF
 

@@ -26,7 +26,6 @@ from genevecap.decode.options.layout import (
     REST,
     Field,
     Layout,
-    Value,
     between,
     flag,
     hexadecimal,
@@ -56,14 +55,14 @@ INSTRUCTIONS = {
 """Bit of the instruction bitmap, counted from the most significant, to what each hop reports."""
 
 
-def _instructions(number: int, bits: int) -> tuple[Value, str]:
+def _instructions(number: int, bits: int) -> tuple[int, str]:
     """Read the instruction bitmap, bits without a meaning by their number."""
     wanted = [bit for bit in range(bits) if number >> (bits - 1 - bit) & 1]
     names = ", ".join(INSTRUCTIONS.get(bit, f"bit {bit}") for bit in wanted)
     return number, f"0x{number:04x} ({names or 'nothing'})"
 
 
-def _words(number: int, _bits: int) -> tuple[Value, str]:
+def _words(number: int, _bits: int) -> tuple[int, str]:
     """Read a length in words of four octets."""
     return number, f"{number} ({4 * number} bytes)"
 

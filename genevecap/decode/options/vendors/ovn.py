@@ -13,12 +13,12 @@ The logical datapath (a logical switch or router) is the VNI of the tunnel heade
 
 from __future__ import annotations
 
-from genevecap.decode.options.layout import Field, Layout, Value, exactly
+from genevecap.decode.options.layout import Field, Layout, exactly
 
 FIRST_MULTICAST_GROUP = 32768
 
 
-def _egress_port(number: int, _bits: int) -> tuple[Value, str]:
+def _egress_port(number: int, _bits: int) -> tuple[int, str]:
     """Read a logical port, or from 32768 on a logical multicast group."""
     suffix = " (multicast group)" if number >= FIRST_MULTICAST_GROUP else ""
     return number, f"{number}{suffix}"
