@@ -8,11 +8,12 @@ columns and `fields` for the field tree.  Nothing else has to be edited to add o
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from ..layers import Layer
-from .fields import Header
-from .walk import Walk
+if TYPE_CHECKING:
+    from ..layers import Layer
+    from .fields import Header
+    from .walk import Walk
 
 
 class Protocol:

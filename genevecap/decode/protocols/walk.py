@@ -10,7 +10,7 @@ Protocols build no objects but tuples, and columns are written once per frame, b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...columns import DecodedBatch, LayerTable, OptionTable, Stop, TunnelKind, TunnelTable
 
@@ -99,7 +99,6 @@ class Walk:
         self.findings = 0
         self.stop = 0
         self.stop_layer = 0
-        """Layer that stopped the walk, where it is not the one being decoded."""
         self.stop_offset = 0
         self.fragment: tuple[IpHeader, int, int] | None = None
         """Where an IP header with more fragments to come has set the window: that header, and how
@@ -141,13 +140,6 @@ class Walk:
     def end(self, stop: Stop) -> int:
         """Stop at the layer that is being decoded. Returns 0, for no next layer."""
         self.stop = stop
-        return 0
-
-    def end_at(self, stop: Stop, layer: int, offset: int) -> int:
-        """Stop at a layer that has not begun. Returns 0, for no next layer."""
-        self.stop = stop
-        self.stop_layer = layer
-        self.stop_offset = offset
         return 0
 
     def unlist(self) -> None:
@@ -205,24 +197,21 @@ class Walk:
 
         vni: -1 where the format or this header has none.  The first 4 octets must have been read.
         """
-        tunnels: Any = self.tunnels  # arrays of this table are written in one statement
-        row: int = tunnels.count
+        tunnels = self.tunnels
+        row = tunnels.count
         data = self.data
         carrier = self.inner or _NO_HEADER
+        version, _, source_hi, source_lo, destination_hi, destination_lo, ip_offset = carrier[:7]
         tunnels.row[row] = self.row
         tunnels.depth[row] = row - self.tunnel_start
         tunnels.kind[row] = kind
         tunnels.vni[row] = vni
-        (
-            tunnels.version[row],
-            _,
-            tunnels.source_hi[row],
-            tunnels.source_lo[row],
-            tunnels.destination_hi[row],
-            tunnels.destination_lo[row],
-            tunnels.ip_offset[row],
-            *_,
-        ) = carrier
+        tunnels.version[row] = version
+        tunnels.source_hi[row] = source_hi
+        tunnels.source_lo[row] = source_lo
+        tunnels.destination_hi[row] = destination_hi
+        tunnels.destination_lo[row] = destination_lo
+        tunnels.ip_offset[row] = ip_offset
         tunnels.source_port[row], tunnels.destination_port[row] = self.ports
         tunnels.header_offset[row] = offset
         tunnels.flags[row] = (

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""Geneve: RFC 8926 section 3.4, options section 3.5.
+
+::
+
+     0                   1                   2                   3
+     0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+    |Ver|  Opt len  |O|C|    Rsvd   |         Protocol type         |
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+    |                      VNI                      |   Reserved    |
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+    |                 Options, opt len * 4 octets                   |
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+
+    Option
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+    |         Option class          |C|    Type     |R|R|R| Length  |
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+    |                    Data, length * 4 octets                    |
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from ...columns import Finding, Stop, TunnelKind
+from ..layers import ETHERTYPE_SPACE, ETHERTYPES, Layer
+from .protocol import Protocol
+from .walk import Walk
+
+HEADER_BYTES = 8
+
+VERSION_MASK = 0xC0000000
+OPTION_LENGTH_MASK = 0x3F000000
+OAM_FLAG = 0x00800000
+CRITICAL_FLAG = 0x00400000
+RESERVED = 0x003F0000
+PROTOCOL_MASK = 0x0000FFFF
+OPTION_LENGTH_SHIFT = 24 - 2  # of words, to octets
+RESERVED_LOW = 0x000000FF
+"""Of the second word, below the VNI."""
+
+OPTION_HEADER_BYTES = 4
+OPTION_LENGTH = 0x1F
+"""Words of data, in the last octet of the option header."""
+OPTION_RESERVED = 0xE0
+OPTION_CRITICAL = 0x80
+"""Bit of the option type."""
+
+PROBABLE_PROTOCOLS = (0x6558, 0x0800, 0x86DD)
+"""What a header on a tentative port must carry."""
+
+_HEADER = Struct(">II")
+_OPTION = Struct(">HBB")
+_G01 = int(Finding.G01)
+_G02 = int(Finding.G02)
+_G03 = int(Finding.G03)
+_G05 = int(Finding.G05)
+_G06 = int(Finding.G06)
+_G08 = int(Finding.G08)
+_G09 = int(Finding.G09)
+
+
+class Geneve(Protocol):
+    """Geneve header with its options."""
+
+    layer = Layer.GENEVE
+    HEADER_BYTES = HEADER_BYTES
+    TUNNEL = True
+
+    @staticmethod
+    def partial(walk: Walk, offset: int) -> None:
+        """Find G02 where the UDP payload is shorter than a Geneve header."""
+        _find_short(walk, offset + HEADER_BYTES)
+
+    @staticmethod
+    def fits(walk: Walk, offset: int) -> bool:
+        """Return whether a tentative port carries Geneve: a whole and faultless header."""
+        data = walk.data
+        end = offset + HEADER_BYTES
+        if end > walk.limit:
+            return False
+        first, low = _HEADER.unpack_from(data, offset)
+        if first & (VERSION_MASK | RESERVED) or low & RESERVED_LOW:
+            return False
+        area_end = end + ((first & OPTION_LENGTH_MASK) >> OPTION_LENGTH_SHIFT)
+        if area_end > walk.limit or first & PROTOCOL_MASK not in PROBABLE_PROTOCOLS:
+            return False
+        while end < area_end:
+            end += OPTION_HEADER_BYTES + ((data[end + 3] & OPTION_LENGTH) << 2)
+        return end == area_end
+
+    @staticmethod
+    def decode(walk: Walk, offset: int) -> int:
+        """Add the tunnel and its options; the next layer begins where OptLen says."""
+        first, low = _HEADER.unpack_from(walk.data, offset)
+        if first & VERSION_MASK:
+            # RFC 8926 section 3.4: a transit device treats it as an unknown UDP payload.
+            walk.findings |= _G01
+            return walk.end(Stop.UNSUPPORTED)
+        options = offset + HEADER_BYTES
+        walk.next = end = options + ((first & OPTION_LENGTH_MASK) >> OPTION_LENGTH_SHIFT)
+        row = walk.add_tunnel(TunnelKind.GENEVE, low >> 8, offset, end)
+        if first & (OAM_FLAG | RESERVED) or low & RESERVED_LOW:
+            if first & OAM_FLAG:
+                walk.findings |= _G09
+            if first & RESERVED or low & RESERVED_LOW:
+                walk.findings |= _G08
+        if end != options:
+            walk.tunnels.option_count[row] = _list_options(
+                walk, options, end, first & CRITICAL_FLAG
+            )
+        elif first & CRITICAL_FLAG:
+            walk.findings |= _G06
+        if end > walk.limit:
+            _find_short(walk, end)
+            return walk.cut(end)
+        number = first & PROTOCOL_MASK
+        return ETHERTYPES.get(number) or ETHERTYPE_SPACE | number
+
+
+def _find_short(walk: Walk, end: int) -> None:
+    """Find G02 where a Geneve header ends beyond the UDP payload."""
+    if end > walk.window and walk.fragment is None:
+        walk.findings |= _G02
+
+
+def _list_options(walk: Walk, offset: int, area_end: int, critical_flag: int) -> int:
+    """Add the options between `offset` and `area_end` that were captured whole. Returns how many.
+
+    Findings about them are added: G03, G05, G06, G08.
+    """
+    data = walk.data
+    table = walk.options
+    limit = walk.limit
+    whole = area_end <= limit
+    if whole:
+        limit = area_end
+    start = row = table.count
+    critical = findings = 0
+    while offset + OPTION_HEADER_BYTES <= limit:
+        option_class, option_type, length = _OPTION.unpack_from(data, offset)
+        data_bytes = (length & OPTION_LENGTH) << 2
+        offset += OPTION_HEADER_BYTES
+        if offset + data_bytes > limit:
+            if whole:
+                findings |= _G03
+            break
+        if length & OPTION_RESERVED:
+            findings |= _G08
+        critical |= option_type
+        table.option_class[row] = option_class
+        table.option_type[row] = option_type
+        table.data_offset[row] = offset
+        table.data_bytes[row] = data_bytes
+        row += 1
+        offset += data_bytes
+    table.count = row
+    if critical & OPTION_CRITICAL:
+        if not critical_flag:
+            findings |= _G05
+    elif critical_flag and whole and not findings & _G03:
+        findings |= _G06
+    walk.findings |= findings
+    return row - start

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Raw IP: https://www.tcpdump.org/linktypes.html, LINKTYPE_RAW.
+
+There is no header: the version nibble of the IP header says which IP it is.
+"""
+
+from __future__ import annotations
+
+from ...columns import Stop
+from ..layers import Layer
+from .protocol import Protocol
+from .walk import Walk
+
+NIBBLE_BYTES = 1
+VERSIONS = {4: Layer.IPV4, 6: Layer.IPV6}
+
+
+class Raw(Protocol):
+    """No header at all."""
+
+    layer = Layer.RAW
+    HEADER_BYTES = 0
+
+    @staticmethod
+    def decode(walk: Walk, offset: int) -> int:
+        """Go by the version nibble."""
+        walk.next = offset
+        if offset + NIBBLE_BYTES > walk.limit:
+            return walk.cut(offset + NIBBLE_BYTES)
+        return VERSIONS.get(walk.data[offset] >> 4) or walk.end(Stop.MALFORMED)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""UDP: RFC 768.  What it carries is told by the destination port alone.
+
+A length of 0 is a super-packet (RFC 2675 section 4) and means the rest of the window.
+
+::
+
+     0                   1                   2                   3
+     0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+    |          Source port          |       Destination port        |
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+    |            Length             |           Checksum            |
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from ...columns import Stop
+from ..layers import Layer
+from ..settings import TENTATIVE
+from .protocol import PROTOCOLS, Protocol
+from .walk import Walk
+
+HEADER_BYTES = 8
+PORTS_BYTES = 4
+
+PORTS = Struct(">HH")
+_HEADER = Struct(">HHH")
+
+
+class Udp(Protocol):
+    """UDP header."""
+
+    layer = Layer.UDP
+    HEADER_BYTES = HEADER_BYTES
+
+    @staticmethod
+    def partial(walk: Walk, offset: int) -> None:
+        """Take the ports."""
+        if offset + PORTS_BYTES <= walk.limit:
+            walk.add_ports(PORTS.unpack_from(walk.data, offset))
+
+    @staticmethod
+    def decode(walk: Walk, offset: int) -> int:
+        """Take ports and length, and look the destination port up."""
+        source, destination, length = _HEADER.unpack_from(walk.data, offset)
+        walk.add_ports((source, destination))
+        walk.next = payload = offset + HEADER_BYTES
+        if length:
+            if length < HEADER_BYTES:
+                return walk.end(Stop.MALFORMED)
+            walk.add_payload(payload, offset + length)
+            walk.narrow(offset + length)
+        else:
+            walk.add_payload(payload)
+        layer = walk.udp_table[destination]
+        if layer & TENTATIVE:
+            layer &= ~TENTATIVE
+            if not PROTOCOLS[layer].fits(walk, payload):
+                return 0
+        return layer

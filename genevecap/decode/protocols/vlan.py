@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""VLAN tag: IEEE 802.1Q section 9.6; one layer for each tag, 802.1ad and older QinQ included.
+
+The layer begins after the type field that announces the tag.
+
+::
+
+     0                   1                   2                   3
+     0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+    | PCP |D|        VLAN id        |        Type or length         |
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+"""
+
+from __future__ import annotations
+
+from ..layers import Layer
+from .ethernet import next_by_type
+from .protocol import Protocol
+from .walk import Walk
+
+TYPE = 2
+HEADER_BYTES = TYPE + 2
+
+
+class Vlan(Protocol):
+    """One VLAN tag."""
+
+    layer = Layer.VLAN
+    HEADER_BYTES = HEADER_BYTES
+
+    @staticmethod
+    def decode(walk: Walk, offset: int) -> int:
+        """Follow the type field."""
+        return next_by_type(walk, offset + TYPE)

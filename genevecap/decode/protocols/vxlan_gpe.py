@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""VXLAN-GPE: draft-ietf-nvo3-vxlan-gpe section 3.1.  Looked for on its own port only.
+
+::
+
+     0                   1                   2                   3
+     0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+    |R|R|Ver|I|P|B|O|           Reserved            | Next protocol |
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+    |                     VNI                       |   Reserved    |
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from ...columns import Finding, Stop, TunnelKind
+from ..layers import GPE_NEXT_PROTOCOLS, NEXT_PROTOCOL_SPACE, Layer
+from .protocol import Protocol
+from .walk import Walk
+
+HEADER_BYTES = 8
+
+VERSION_MASK = 0x30000000
+I_FLAG = 0x08000000
+P_FLAG = 0x04000000
+B_FLAG = 0x02000000
+O_FLAG = 0x01000000
+RESERVED = 0xC0FFFF00
+NEXT_PROTOCOL_MASK = 0x000000FF
+RESERVED_LOW = 0x000000FF
+"""Of the second word, below the VNI."""
+
+NO_VNI = -1
+
+_HEADER = Struct(">II")
+_V01 = int(Finding.V01)
+_V02 = int(Finding.V02)
+
+
+class VxlanGpe(Protocol):
+    """VXLAN-GPE header."""
+
+    layer = Layer.VXLAN_GPE
+    HEADER_BYTES = HEADER_BYTES
+    TUNNEL = True
+
+    @staticmethod
+    def decode(walk: Walk, offset: int) -> int:
+        """Add the tunnel and follow the next protocol."""
+        flags, low = _HEADER.unpack_from(walk.data, offset)
+        if flags & VERSION_MASK:
+            return walk.end(Stop.UNSUPPORTED)
+        vni = low >> 8
+        if not flags & I_FLAG:
+            walk.findings |= _V01
+            vni = NO_VNI
+        if flags & RESERVED or low & RESERVED_LOW:
+            walk.findings |= _V02
+        walk.next = end = offset + HEADER_BYTES
+        walk.add_tunnel(TunnelKind.VXLAN_GPE, vni, offset, end)
+        if not flags & P_FLAG:
+            return Layer.ETHERNET
+        number = flags & NEXT_PROTOCOL_MASK
+        return GPE_NEXT_PROTOCOLS.get(number) or NEXT_PROTOCOL_SPACE | number
