@@ -44,7 +44,7 @@ check-static: $(STAMPS)/dev ## Run the part of the gate that runs no test.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate_completions.py --check
-	$(BIN)/cog --check $(COGGED)
+	$(COG) --check $(COGGED)
 
 .PHONY: check-long
 check-long: $(STAMPS)/test system-packages ## Run the long tests, and the property tests with many more examples.
@@ -55,12 +55,14 @@ format: $(STAMPS)/dev ## Format the code and fix what ruff can fix.
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+COG := $(BIN)/cog -P -I tools
+
 # The pages that hold generated text. The text is what a command really prints.
 COGGED := README.md docs/index.md docs/quickstart.md docs/cli-reference.md
 
 .PHONY: docs
 docs: $(STAMPS)/dev ## Write the generated parts of the documentation anew.
-	$(BIN)/cog -r $(COGGED)
+	$(COG) -r $(COGGED)
 
 .PHONY: completions
 completions: $(STAMPS)/dev ## Write completions/ anew.
@@ -72,7 +74,7 @@ golden: $(STAMPS)/test ## Write the golden outputs anew; review the difference.
 
 .PHONY: samples
 samples: $(STAMPS)/test system-packages ## Record samples/ anew in network namespaces (needs root).
-	$(BIN)/python -m tests.lab
+	$(BIN)/python -m tests.lab.record_samples
 
 .PHONY: bench
 bench: $(STAMPS)/test ## Measure speed, memory and start-up time.
