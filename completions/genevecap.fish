@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+# Generated from click by `make completions`; do not edit.
+function _genevecap_completion;
+    set -l response (env _GENEVECAP_COMPLETE=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) genevecap);
+
+    for completion in $response;
+        set -l metadata (string split "," $completion);
+
+        if test $metadata[1] = "dir";
+            __fish_complete_directories $metadata[2];
+        else if test $metadata[1] = "file";
+            __fish_complete_path $metadata[2];
+        else if test $metadata[1] = "plain";
+            echo $metadata[2];
+        end;
+    end;
+end;
+
+complete --no-files --command genevecap --arguments "(_genevecap_completion)";
