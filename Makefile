@@ -38,13 +38,20 @@ test: $(STAMPS)/test system-packages ## Run the tests (the long ones apart).
 check: check-static test ## Run the whole gate.
 
 .PHONY: check-static
-check-static: $(STAMPS)/dev ## Run the part of the gate that runs no test.
+check-static: check-format check-lint check-types check-layers check-generated ## Run the part of the gate that runs no test.
+
+.PHONY: check-format check-lint check-types check-layers check-generated
+check-format: $(STAMPS)/dev
 	$(BIN)/ruff format --check
+check-lint: $(STAMPS)/dev
 	$(BIN)/ruff check
+check-types: $(STAMPS)/dev
 	$(BIN)/mypy
+check-layers: $(STAMPS)/dev
 	$(BIN)/lint-imports
+check-generated: $(STAMPS)/dev
 	$(BIN)/python tools/generate_completions.py --check
-	$(COG) --check $(COGGED)
+	$(COG) --check --check-fail-msg='run: make docs' $(COGGED)
 
 .PHONY: check-long
 check-long: $(STAMPS)/test system-packages ## Run the long tests, and the property tests with many more examples.
@@ -101,13 +108,16 @@ $(BIN)/python:
 	@python=$$(tools/find_python.sh) && "$$python" -m venv $(VENV)
 
 $(STAMPS)/run: $(INSTALL_FROM) | $(BIN)/python
-	$(PIP_INSTALL) --editable .
+	@echo 'installing genevecap in $(VENV)' >&2
+	@$(PIP_INSTALL) --editable .
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/test: $(INSTALL_FROM) | $(BIN)/python
-	$(PIP_INSTALL) --editable '.[test]'
+	@echo 'installing genevecap and what its tests need in $(VENV)' >&2
+	@$(PIP_INSTALL) --editable '.[test]'
 	@mkdir -p $(STAMPS) && touch $(STAMPS)/run $@
 
 $(STAMPS)/dev: $(INSTALL_FROM) | $(BIN)/python
-	$(PIP_INSTALL) --editable '.[test,dev]'
+	@echo 'installing genevecap and what its gate needs in $(VENV)' >&2
+	@$(PIP_INSTALL) --editable '.[test,dev]'
 	@mkdir -p $(STAMPS) && touch $(STAMPS)/run $(STAMPS)/test $@

@@ -63,7 +63,7 @@ def _commands(
     command: click.Command, parent: click.Context | None, name: str = PROGRAM
 ) -> Iterator[tuple[list[str], click.Context]]:
     """Yield the words and the context of a command and of all below it, in the order of help."""
-    settings = command.context_settings | {"terminal_width": WIDTH}
+    settings = {**command.context_settings, "terminal_width": WIDTH}
     context = click.Context(command, info_name=name, parent=parent, **settings)
     yield context.command_path.split(), context
     if isinstance(command, click.Group):
