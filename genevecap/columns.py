@@ -134,6 +134,10 @@ class FrameBatch(Columns):
         """Rows in use."""
         self.link_types = array("i")
         """Link type of each capture point, by point index."""
+        self.untimed = 0
+        """Rows whose time is NO_TIME."""
+        self.timeless: set[int] = set()
+        """Rows of records that have no time by their format; others without one are findings."""
 
 
 class DecodedBatch(Columns):

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Istio ambient does: one file per redirect mode, with its constants and its recogniser.
+
+A mode is a class that registers by existing; adding one is adding one file.  Recognisers look at
+`Signs`, which the analysis gathers: they never see packets.  Facts are cited as file and tag of
+istio/istio and istio/ztunnel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import ClassVar
+
+HBONE_PORT = 15008
+"""Inbound HBONE: istio/ztunnel src/config.rs, DEFAULT_INBOUND_PORT (1.18 to 1.31)."""
+OUTBOUND_PORT = 15001
+"""istio/istio cni/pkg/iptables/iptables.go (1.21 to 1.31)."""
+INBOUND_PLAINTEXT_PORT = 15006
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelSign:
+    """A tunnel direction that was seen; addresses are text."""
+
+    kind: str
+    vni: int | None
+    source: str
+    destination: str
+    port: int | None
+    depth: int
+    packets: int
+    packets_with_options: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowSign:
+    """A one-way flow that was seen on one of the mesh's ports; addresses are text."""
+
+    vni: int | None
+    source: str
+    destination: str
+    source_port: int | None
+    destination_port: int | None
+    packets: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedirectSign:
+    """One TCP SYN at two points: same TTL, another destination MAC, no tunnel at either."""
+
+    source: str
+    destination: str
+    first_point: str
+    second_point: str
+    first_destination_mac: str
+    second_destination_mac: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signs:
+    """Everything a recogniser may look at."""
+
+    tunnels: tuple[TunnelSign, ...] = ()
+    flows: tuple[FlowSign, ...] = ()
+    """Flows that have one of the ports above, most packets first."""
+    snat_flows: tuple[FlowSign, ...] = ()
+    """Flows whose source or destination is one of `SNAT_ADDRESSES`."""
+    redirects: tuple[RedirectSign, ...] = ()
+
+
+SNAT_ADDRESSES = ("169.254.7.127", "fd16:9254:7127:1337:ffff:ffff:ffff:ffff")
+"""What node-local sources become towards enrolled pods: istio/istio cni/pkg/nodeagent (1.21+)."""
+
+
+class RedirectMode:
+    """One way in which ambient redirects traffic to ztunnel."""
+
+    name: ClassVar[str]
+    """As CONTRACT calls it."""
+    versions: ClassVar[str]
+    """Istio versions that use it."""
+    _registered: ClassVar[dict[str, type[RedirectMode]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        """Register the mode, refusing a second one of the same name."""
+        if cls.name in RedirectMode._registered:
+            raise ValueError(f"redirect mode {cls.name!r} is registered twice")
+        RedirectMode._registered[cls.name] = cls
+
+    @classmethod
+    def recognise(cls, signs: Signs) -> tuple[str, ...]:
+        """Return the evidence for this mode, one sentence each; nothing where there is none."""
+        raise NotImplementedError
+
+
+def modes() -> dict[str, type[RedirectMode]]:
+    """Return every redirect mode by name."""
+    for module in iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")
+    return dict(sorted(RedirectMode._registered.items()))
+
+
+def recognise(signs: Signs) -> tuple[str, tuple[str, ...]]:
+    """Return (mode, evidence) in CONTRACT's words.
+
+    `unknown`: HBONE was seen, but how traffic reaches ztunnel is not visible from these points.
+    `none`: neither HBONE nor a sign of any mode.
+    """
+    found = {
+        name: evidence for name, mode in modes().items() if (evidence := mode.recognise(signs))
+    }
+    hbone = _hbone_evidence(signs)
+    evidence = tuple(line for lines in found.values() for line in lines) + hbone
+    if len(found) > 1:
+        return "mixed", evidence
+    if found:
+        return next(iter(found)), evidence
+    return ("unknown" if hbone else "none"), evidence
+
+
+def _hbone_evidence(signs: Signs) -> tuple[str, ...]:
+    """Say whether there is HBONE: TCP towards or from port 15008."""
+    flows = [f for f in signs.flows if HBONE_PORT in (f.source_port, f.destination_port)]
+    if not flows:
+        return ()
+    packets = sum(flow.packets for flow in flows)
+    return (f"HBONE: {packets} sightings of TCP port {HBONE_PORT} in {len(flows)} one-way flows",)

@@ -307,6 +307,8 @@ class PcapngReader(FormatReader):
                 "the packet is longer than its block", needed=header + padded, had=size
             )
         time_ns = NO_TIME if units is None else interface.time_ns(units)
+        if units is None:
+            self.stream.frames.timeless.add(self.stream.frames.count)
         self._append(interface.place, time_ns, body + header, captured, original)
         options = 0 if kind == SIMPLE_PACKET else size - header - padded
         row = self.stream.frames.count - 1
@@ -326,6 +328,15 @@ class PcapngReader(FormatReader):
         frames.point[row] = place
         frames.count += 1
         self.stream.next_frame += 1
+
+    def frame_comments(self, row: int) -> list[str]:
+        """See `FormatReader`."""
+        frames = self.stream.frames
+        begin, size = frames.options_offset[row], frames.options_bytes[row]
+        if begin < 0:
+            return []
+        return [_text(value) for code, value in self._options(begin, begin + size)
+                if code == _OPT_COMMENT]
 
     def _read_statistics(self, body: int, size: int) -> None:
         order = self._section.order

@@ -43,8 +43,6 @@ class Capture:
         self.wire_bytes = 0
         self.first_ns: int | None = None
         self.last_ns: int | None = None
-        self.untimed_packets = 0
-        """Packets without a time: simple packet blocks, and times outside int64."""
         self.cut_short = False
         self.source: ByteSource = open_source(spec.path)
         try:
@@ -67,6 +65,7 @@ class Capture:
         try:
             while True:
                 frames.count = 0
+                frames.timeless.clear()
                 damage: DamagedCapture | None = None
                 full = False
                 try:
@@ -109,7 +108,7 @@ class Capture:
         self.packets += frames.count
         self.captured_bytes += captured
         self.wire_bytes += wire
-        self.untimed_packets += untimed
+        frames.untimed = untimed
         if first != NO_TIME:
             self.first_ns = first if self.first_ns is None else min(self.first_ns, first)
             self.last_ns = last if self.last_ns is None else max(self.last_ns, last)

@@ -172,3 +172,7 @@ class FormatReader:
         Raises DamagedCapture at `stream.position`; the rows before it are good.
         """
         raise NotImplementedError
+
+    def frame_comments(self, row: int) -> list[str]:
+        """Return the comments of one frame of the batch; formats without them have none."""
+        return []

@@ -20,6 +20,8 @@ from .protocols.ipv4 import IP_IN_IP, NEXT_LAYER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .protocols.walk import IpHeader
+
     Entry = tuple[int, bool, Callable[[Walk, int], int]]
 
 MAX_FRAME_OPTIONS = MAX_TUNNELS * MAX_OPTIONS
@@ -220,8 +222,8 @@ class _Writer:
         if walk.link is not None:
             source, destination = self._link
             source[row], destination[row] = walk.link
-        if walk.inner is not None and walk.outer is not None:
-            self._write_ip(walk, row)
+        if walk.outer is not None and walk.inner is not None:
+            self._write_ip(walk, walk.outer, walk.inner, row)
         if walk.tcp is not None:
             flags, sequence, acknowledgment, window, options, mss, scale, stamp, echo = self._tcp
             (
@@ -236,9 +238,7 @@ class _Writer:
                 echo[row],
             ) = walk.tcp
 
-    def _write_ip(self, walk: Walk, row: int) -> None:
-        if walk.inner is None or walk.outer is None:
-            return
+    def _write_ip(self, walk: Walk, outer: IpHeader, inner: IpHeader, row: int) -> None:
         version, protocol, source_hi, source_lo, destination_hi, destination_lo = self._outer
         (
             version[row],
@@ -253,7 +253,7 @@ class _Writer:
             _,
             _,
             _,
-        ) = walk.outer
+        ) = outer
         source_port, destination_port = self._outer_ports
         source_port[row], destination_port[row] = walk.outer_ports
         (
@@ -283,7 +283,7 @@ class _Writer:
             tos[row],
             identification[row],
             fragment[row],
-        ) = walk.inner
+        ) = inner
         source_port, destination_port, payload_offset, payload_bytes = self._ports
         source_port[row], destination_port[row] = walk.ports
         payload_offset[row] = walk.payload_offset

@@ -54,6 +54,8 @@ PROBABLE_PROTOCOLS = (0x6558, 0x0800, 0x86DD)
 
 _HEADER = Struct(">II")
 _OPTION = Struct(">HBB")
+# An attribute of an enum class costs 70 ns, a name of the module 10.
+_KIND = TunnelKind.GENEVE
 _G01 = int(Finding.G01)
 _G02 = int(Finding.G02)
 _G03 = int(Finding.G03)
@@ -102,7 +104,7 @@ class Geneve(Protocol):
             return walk.end(Stop.UNSUPPORTED)
         options = offset + HEADER_BYTES
         walk.next = end = options + ((first & OPTION_LENGTH_MASK) >> OPTION_LENGTH_SHIFT)
-        row = walk.add_tunnel(TunnelKind.GENEVE, low >> 8, offset, end)
+        row = walk.add_tunnel(_KIND, low >> 8, offset, end)
         if first & (OAM_FLAG | RESERVED) or low & RESERVED_LOW:
             if first & OAM_FLAG:
                 walk.findings |= _G09

@@ -23,6 +23,8 @@ class Protocol:
     """Layer code under which the protocol is registered and listed."""
     HEADER_BYTES: ClassVar[int]
     """Octets that must fit for the layer to be listed; checked before `decode` is called."""
+    SOURCE: ClassVar[str]
+    """Where the header is specified; each field of the tree carries it, or a closer one."""
     TUNNEL: ClassVar[bool] = False
     """Whether it counts as a tunnel (`columns.MAX_TUNNELS`)."""
 
@@ -52,7 +54,11 @@ class Protocol:
 
     @staticmethod
     def fields(header: Header) -> None:
-        """Describe the header for the field tree."""
+        """Describe the header for the field tree, in wire order.
+
+        The header may be cut anywhere: what does not fit ends the description from inside the
+        calls of `header`, so that nothing has to be checked here.
+        """
         raise NotImplementedError
 
 

@@ -52,6 +52,12 @@ USUAL_BYTES = 32
 USUAL_OPTIONS = b"\x01\x01\x08\x0a"
 """What nearly every segment of a Linux connection carries: two no-operations and time stamps."""
 
+# Plain numbers: an IntFlag costs a microsecond for every `|`.
+_MSS_BIT = int(TcpOption.MSS)
+_WINDOW_SCALE_BIT = int(TcpOption.WINDOW_SCALE)
+_SACK_PERMITTED_BIT = int(TcpOption.SACK_PERMITTED)
+_TIMESTAMPS_BIT = int(TcpOption.TIMESTAMPS)
+
 _HEADER = Struct(">HHIIHH")
 _TIMESTAMPS = Struct(">II")
 
@@ -98,7 +104,7 @@ def read_options(data: bytes | bytearray, offset: int, end: int) -> Options:
     kind with another length than its RFC gives is passed over, as Linux does.
     """
     if end - offset == USUAL_BYTES - HEADER_BYTES and data[offset : offset + 4] == USUAL_OPTIONS:
-        return (TcpOption.TIMESTAMPS, 0, 0, *_TIMESTAMPS.unpack_from(data, offset + 4))
+        return (_TIMESTAMPS_BIT, 0, 0, *_TIMESTAMPS.unpack_from(data, offset + 4))
     seen = mss = scale = timestamp = echo = 0
     while offset < end:
         kind = data[offset]
@@ -123,10 +129,3 @@ def read_options(data: bytes | bytearray, offset: int, end: int) -> Options:
             seen |= _SACK_PERMITTED_BIT
         offset += length
     return seen, mss, scale, timestamp, echo
-
-
-# Plain numbers: an IntFlag costs a microsecond for every `|`.
-_MSS_BIT = int(TcpOption.MSS)
-_WINDOW_SCALE_BIT = int(TcpOption.WINDOW_SCALE)
-_SACK_PERMITTED_BIT = int(TcpOption.SACK_PERMITTED)
-_TIMESTAMPS_BIT = int(TcpOption.TIMESTAMPS)

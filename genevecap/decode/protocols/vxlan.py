@@ -36,6 +36,9 @@ RESERVED_LOW = 0x000000FF
 """Of the second word, below the VNI."""
 
 _HEADER = Struct(">II")
+# An attribute of an enum class costs 70 ns, a name of the module 10.
+_KIND = TunnelKind.VXLAN
+_ETHERNET = Layer.ETHERNET
 _V01 = int(Finding.V01)
 _V02 = int(Finding.V02)
 
@@ -58,5 +61,5 @@ class Vxlan(Protocol):
             if flags & reserved or low & RESERVED_LOW:
                 walk.findings |= _V02
         walk.next = end = offset + HEADER_BYTES
-        walk.add_tunnel(TunnelKind.VXLAN, low >> 8, offset, end)
-        return Layer.ETHERNET
+        walk.add_tunnel(_KIND, low >> 8, offset, end)
+        return _ETHERNET

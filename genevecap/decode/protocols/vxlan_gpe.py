@@ -36,6 +36,8 @@ RESERVED_LOW = 0x000000FF
 NO_VNI = -1
 
 _HEADER = Struct(">II")
+# An attribute of an enum class costs 70 ns, a name of the module 10.
+_KIND = TunnelKind.VXLAN_GPE
 _V01 = int(Finding.V01)
 _V02 = int(Finding.V02)
 
@@ -60,7 +62,7 @@ class VxlanGpe(Protocol):
         if flags & RESERVED or low & RESERVED_LOW:
             walk.findings |= _V02
         walk.next = end = offset + HEADER_BYTES
-        walk.add_tunnel(TunnelKind.VXLAN_GPE, vni, offset, end)
+        walk.add_tunnel(_KIND, vni, offset, end)
         if not flags & P_FLAG:
             return Layer.ETHERNET
         number = flags & NEXT_PROTOCOL_MASK

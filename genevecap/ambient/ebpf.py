@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""eBPF redirection (Istio 1.18 pre-releases and 1.20): no tunnel, another destination MAC.
+
+istio/istio cni/pkg/ebpf/app/ambient_redirect.bpf.c, tag 1.20.8: tc programs on the pods' veths
+write ztunnel's MAC address over the destination and `bpf_redirect` the packet to ztunnel's veth.
+Addresses stay, and since nothing is routed, so does the TTL.
+"""
+
+from __future__ import annotations
+
+from . import HBONE_PORT, RedirectMode, Signs
+
+
+class Ebpf(RedirectMode):
+    """The same packet on two veths, with ztunnel's MAC on the second."""
+
+    name = "ebpf"
+    versions = "1.18 pre-releases, 1.20"
+
+    @classmethod
+    def recognise(cls, signs: Signs) -> tuple[str, ...]:
+        """See `RedirectMode`; asks for HBONE too, since a bridge may rewrite a MAC as well."""
+        hbone = any(HBONE_PORT in (f.source_port, f.destination_port) for f in signs.flows)
+        if not signs.redirects or not hbone:
+            return ()
+        first = signs.redirects[0]
+        return (
+            f"{len(signs.redirects)} SYNs at two points with the same TTL and another destination "
+            f"MAC, no tunnel between: {first.source} to {first.destination} at "
+            f"{first.first_point} ({first.first_destination_mac}) and "
+            f"{first.second_point} ({first.second_destination_mac})",
+        )

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""iptables and Geneve (Istio 1.18 to 1.20): first packets travel to ztunnel in a tunnel.
+
+istio/istio cni/pkg/ambient/net_linux.go and constants/constants.go, tags 1.18.0 to 1.20.8: devices
+`istioin` (VNI 1000) and `istioout` (VNI 1001) on the node, `pistioin` and `pistioout` in the
+ztunnel pod, no TLV options.  The UDP port is 6081 in 1.18, the next free one from 1.19
+(istio/istio#45831), so VNI and peers decide, never the port.
+"""
+
+from __future__ import annotations
+
+from . import RedirectMode, Signs, TunnelSign
+
+INBOUND_VNI = 1000
+OUTBOUND_VNI = 1001
+_DEVICES = {INBOUND_VNI: "istioin", OUTBOUND_VNI: "istioout"}
+
+
+class IptablesGeneve(RedirectMode):
+    """Node and ztunnel pod joined by two Geneve devices."""
+
+    name = "iptables-geneve"
+    versions = "1.18 to 1.20"
+
+    @classmethod
+    def recognise(cls, signs: Signs) -> tuple[str, ...]:
+        """See `RedirectMode`."""
+        return tuple(
+            f"Geneve VNI {vni} without options, {_ends(tunnels)}: "
+            f"{sum(t.packets for t in tunnels)} packets towards ztunnel ({_DEVICES[vni]})"
+            for vni in _DEVICES
+            if (tunnels := [t for t in signs.tunnels if _is_istio(t, vni)])
+        )
+
+
+def _is_istio(tunnel: TunnelSign, vni: int) -> bool:
+    """Tell Istio's tunnel from an underlay that happens to use the VNI: those carry options."""
+    return tunnel.kind == "geneve" and tunnel.vni == vni and not tunnel.packets_with_options
+
+
+def _ends(tunnels: list[TunnelSign]) -> str:
+    first = max(tunnels, key=lambda tunnel: tunnel.packets)
+    more = f" and {len(tunnels) - 1} more" if len(tunnels) > 1 else ""
+    return f"{first.source} to {first.destination}:{first.port}{more}"

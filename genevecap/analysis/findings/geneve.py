@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Geneve conformance (RFC 8926)."""
+
+from __future__ import annotations
+
+from . import Rule
+
+
+class GeneveVersion(Rule):  # noqa: D101  its attributes say it
+    code = "G01"
+    severity = "error"
+    message = "Geneve version is not 0"
+    explanation = (
+        "Only version 0 is defined. An endpoint must drop such a packet, and what follows the "
+        "first octet cannot be interpreted, so decoding stops there."
+    )
+    remedy = "Check that the port really carries Geneve; another protocol may be using it."
+    source = "RFC 8926 section 3.4"
+    display_filter = "geneve.version != 0"
+
+
+class GeneveTooShort(Rule):  # noqa: D101  its attributes say it
+    code = "G02"
+    severity = "error"
+    message = "Geneve header does not fit its UDP payload"
+    explanation = (
+        "The UDP payload is shorter than 8 octets plus the option length that the header claims."
+    )
+    remedy = "Look for a device that rewrites UDP lengths, or for another protocol on the port."
+    source = "RFC 8926 section 3.4"
+    display_filter = "geneve && _ws.malformed"
+
+
+class GeneveOptionSum(Rule):  # noqa: D101  its attributes say it
+    code = "G03"
+    severity = "error"
+    message = "Geneve options do not add up to the option length"
+    explanation = (
+        "An endpoint must silently drop a packet whose options do not fill the option area "
+        "exactly: the sender's traffic disappears without an error."
+    )
+    remedy = "Update or reconfigure the tunnel endpoint that sends them."
+    source = "RFC 8926 section 3.5"
+    display_filter = "geneve.option.length"
+
+
+class GeneveCriticalUnannounced(Rule):  # noqa: D101  its attributes say it
+    code = "G05"
+    severity = "error"
+    message = "critical Geneve option in a header whose C bit is clear"
+    explanation = (
+        "The C bit must be set where any option is critical: hardware that looks at the header "
+        "alone would skip an option that it must understand."
+    )
+    remedy = "Update the tunnel endpoint that sends them."
+    source = "RFC 8926 section 3.4"
+    display_filter = "geneve.flags.critical == 0 && geneve.option.type.critical == 1"
+
+
+class GeneveCriticalMissing(Rule):  # noqa: D101  its attributes say it
+    code = "G06"
+    severity = "warning"
+    message = "Geneve C bit is set, but no option is critical"
+    explanation = "The C bit says that an option is critical; hardware may take the slow path for it."
+    remedy = "Update the tunnel endpoint that sends them."
+    source = "RFC 8926 section 3.4"
+    display_filter = "geneve.flags.critical == 1"
+
+
+class GeneveReserved(Rule):  # noqa: D101  its attributes say it
+    code = "G08"
+    severity = "warning"
+    message = "reserved bits are set in a Geneve header or option"
+    explanation = "Senders must clear them and receivers must ignore them; a later format may not."
+    remedy = "Check that the port really carries Geneve, and the version of the sender."
+    source = "RFC 8926 sections 3.4 and 3.5"
+    display_filter = "geneve.flags.reserved != 0 || geneve.reserved != 0"
+
+
+class GeneveControl(Rule):  # noqa: D101  its attributes say it
+    code = "G09"
+    severity = "info"
+    message = "Geneve control packets (O bit)"
+    explanation = (
+        "The packet is for the tunnel endpoint itself, not for a workload behind it: its inner "
+        "addresses say nothing about workload traffic."
+    )
+    remedy = "None is needed."
+    source = "RFC 8926 section 3.4"
+    display_filter = "geneve.flags.oam == 1"

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several captures as one run of decoded batches; what goes wrong with one is told, not raised."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..capture.points import PointTable
+from ..capture.reader import Capture
+from ..capture.spec import CaptureSpec
+from ..columns import BATCH_ROWS, NO_TIME, DecodedBatch, Finding, FrameBatch
+from ..decode import Decoder, DecodeSettings, make_decoder
+from ..errors import CaptureError, DamagedCapture
+from .progress import Progress
+from .results import Damage, Problem
+from .select import RowFilter, Selector
+
+
+@dataclass(slots=True, kw_only=True)
+class InputState:
+    """One capture of a run: open, read, or not readable at all."""
+
+    spec: CaptureSpec
+    capture: Capture | None = None
+    damage: Damage | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Decoded frames of one capture; valid until the next one is asked for."""
+
+    capture: int
+    frames: FrameBatch
+    decoded: DecodedBatch
+
+
+@dataclass(slots=True)
+class Inputs:
+    """All captures of a run; `batches()` reads them one after the other."""
+
+    specs: Sequence[CaptureSpec]
+    settings: DecodeSettings
+    selector: Selector
+    on_problem: Callable[[Problem], None]
+    progress: Progress | None = None
+    points: PointTable = field(default_factory=PointTable)
+    states: list[InputState] = field(default_factory=list)
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield what can be read of every capture.
+
+        A capture that cannot be opened or is damaged is told to `on_problem`, with what was read
+        before the damage already given; the others go on.
+        """
+        decoder = make_decoder(self.settings)
+        bytes_total = _stored_bytes(self.specs)
+        bytes_before = packets_before = 0
+        decoded = DecodedBatch(BATCH_ROWS)
+        rows = RowFilter(self.selector)
+        for index, spec in enumerate(self.specs):
+            state = InputState(spec=spec)
+            self.states.append(state)
+            try:
+                capture = state.capture = Capture(spec, self.points, index)
+                for frames in capture.batches():
+                    yield from self._decode(index, frames, decoder, decoded, rows)
+                    if self.progress is not None:
+                        self.progress.update(
+                            bytes_before + capture.source.position(),
+                            bytes_total,
+                            packets_before + capture.packets,
+                        )
+                if capture.cut_short:
+                    self._warn_cut_short(capture)
+            except DamagedCapture as error:
+                state.damage = Damage(
+                    record=error.record, offset=error.offset, needed=error.needed, had=error.had
+                )
+                self._tell(spec, "error", str(error))
+            except CaptureError as error:
+                self._tell(spec, "error", str(error))
+            if state.capture is not None:
+                bytes_before += state.capture.source.position()
+                packets_before += state.capture.packets
+
+    def _decode(
+        self,
+        index: int,
+        frames: FrameBatch,
+        decoder: Decoder,
+        decoded: DecodedBatch,
+        rows: RowFilter,
+    ) -> Iterator[Batch]:
+        names = self.points.names if self.selector else []
+        first = 0
+        while first < frames.count:
+            first = decoder.decode(frames, first, decoded)
+            _note_times(frames, decoded)
+            rows.apply(frames, decoded, names)
+            yield Batch(index, frames, decoded)
+
+    def _warn_cut_short(self, capture: Capture) -> None:
+        stream = capture.stream
+        left = stream.end - stream.position
+        where = (
+            f"record {stream.next_frame} at offset {stream.file_offset():#x} needs "
+            f"{stream.needed} octets, {left} remain"
+            if left
+            else "the compressed data has no end"
+        )
+        self._tell(
+            capture.spec,
+            "warning",
+            f"{capture.spec.path}: cut short: {where}. Was the capture stopped while writing?",
+        )
+
+    def _tell(self, spec: CaptureSpec, severity: str, message: str) -> None:
+        self.on_problem(Problem(path=spec.path, severity=severity, message=message))
+
+
+def _note_times(frames: FrameBatch, decoded: DecodedBatch) -> None:
+    """Mark frames whose time does not fit int64; a frame without any has no such finding."""
+    if not frames.untimed:
+        return
+    for i in range(decoded.count):
+        row = decoded.first + i
+        if frames.time_ns[row] == NO_TIME and row not in frames.timeless:
+            decoded.findings[i] |= Finding.C01
+
+
+def _stored_bytes(specs: Sequence[CaptureSpec]) -> int | None:
+    """Return the size of all inputs as stored, None where one is not a regular file."""
+    total = 0
+    for spec in specs:
+        try:
+            status = os.stat(spec.path)
+        except (OSError, ValueError):
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        total += status.st_size
+    return None if any(spec.path == "-" for spec in specs) else total

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`inspect`: what is in these captures, as one `InspectResult`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..addresses import address_text, parse_address
+from ..ambient import (
+    HBONE_PORT,
+    INBOUND_PLAINTEXT_PORT,
+    OUTBOUND_PORT,
+    SNAT_ADDRESSES,
+    FlowSign,
+    RedirectSign,
+    Signs,
+    TunnelSign,
+    recognise,
+)
+from ..capture.linktypes import link_type_name
+from ..capture.spec import CaptureSpec
+from ..columns import NO_TIME, TUNNEL_NAMES, Finding, Stop, TunnelKind
+from ..decode import DecodeSettings
+from ..decode.layers import layer_name, protocol_name
+from ..decode.options import class_name, option_name
+from .findings import rules
+from .inputs import Inputs, InputState
+from .progress import Progress
+from .redirects import SynSightings
+from .results import (
+    AmbientSummary,
+    CaptureSummary,
+    FindingSummary,
+    FlowSummary,
+    FrameRef,
+    InspectResult,
+    OptionSummary,
+    PointSummary,
+    Problem,
+    StopCounts,
+    StopLayerCount,
+    TunnelSummary,
+)
+from .select import Selector
+from .tables import FlowCount, SummaryTables, TunnelCount, summary_tables
+
+TOP_FLOWS = 20
+"""Flows that `top_flows` lists."""
+
+_SIGN_FLOWS = 1_000
+
+
+def inspect(
+    specs: Sequence[CaptureSpec],
+    *,
+    settings: DecodeSettings | None = None,
+    selector: Selector | None = None,
+    progress: Progress | None = None,
+    on_problem: Callable[[Problem], None] | None = None,
+) -> InspectResult:
+    """Read captures and count what is in them.
+
+    An input that cannot be read, or is damaged, is in `problems` (and told to `on_problem` as it
+    is met); the others go on.  An interrupt ends reading, and what was gathered is returned.
+    Raises UsageError where the selector cannot be understood.
+    """
+    problems: list[Problem] = []
+
+    def note(problem: Problem) -> None:
+        problems.append(problem)
+        if on_problem is not None:
+            on_problem(problem)
+
+    inputs = Inputs(specs, settings or DecodeSettings(), selector or Selector(), note, progress)
+    tables = summary_tables()
+    syns = SynSightings()
+    interrupted = False
+    try:
+        for batch in inputs.batches():
+            rows = tables.update(batch.frames, batch.decoded, batch.capture)
+            if rows:
+                syns.update(batch.frames, batch.decoded, rows)
+    except KeyboardInterrupt:
+        interrupted = True
+    return InspectResult(
+        captures=tuple(
+            capture_summary(state) for state in inputs.states if state.capture is not None
+        ),
+        tunnels=_tunnels(tables),
+        options=_options(tables),
+        top_flows=tuple(_flow(flow) for flow in tables.top_flows(TOP_FLOWS)),
+        stops=_stops(tables),
+        findings=_findings(tables, inputs.states),
+        ambient=_ambient(tables, syns.signs(inputs.points.names)),
+        stop_layers=_stop_layers(tables),
+        selected_packets=tables.selected(),
+        flows=tables.flow_count(),
+        problems=tuple(problems),
+        interrupted=interrupted,
+    )
+
+
+def capture_summary(state: InputState) -> CaptureSummary:
+    """Describe one input that was opened."""
+    capture = state.capture
+    if capture is None:
+        raise ValueError("the capture was not opened")
+    return CaptureSummary(
+        path=state.spec.path,
+        format=capture.reader.format,
+        compression=capture.source.compression,
+        packets=capture.packets,
+        captured_bytes=capture.captured_bytes,
+        wire_bytes=capture.wire_bytes,
+        first_ns=capture.first_ns,
+        last_ns=capture.last_ns,
+        cut_short=capture.cut_short,
+        damage=state.damage,
+        points=tuple(
+            PointSummary(
+                name=point.name,
+                interface=point.interface,
+                link_type=link_type_name(point.link_type),
+                packets=point.packets,
+                dropped=point.dropped,
+                dropped_by_dumpcap=point.dropped_by_dumpcap,
+            )
+            for point in capture.points.of_capture(capture.index)
+        ),
+        comments=tuple(capture.reader.comments),
+        application=capture.reader.application,
+    )
+
+
+def _optional(number: int) -> int | None:
+    """Return a port or VNI column's value, None for -1."""
+    return None if number < 0 else number
+
+
+def _time(time_ns: int) -> int | None:
+    return None if time_ns == NO_TIME else time_ns
+
+
+def _tunnels(tables: SummaryTables) -> tuple[TunnelSummary, ...]:
+    rows = sorted(tables.tunnels(), key=lambda t: (-t.packets, -t.wire_bytes, *t[:9]))
+    return tuple(
+        TunnelSummary(
+            kind=TUNNEL_NAMES[TunnelKind(t.kind)],
+            vni=_optional(t.vni),
+            source=address_text(t.version, t.source_hi, t.source_lo),
+            destination=address_text(t.version, t.destination_hi, t.destination_lo),
+            port=_optional(t.port),
+            depth=t.depth,
+            packets=t.packets,
+            wire_bytes=t.wire_bytes,
+            overhead_bytes=t.overhead_bytes,
+            inner_flows=t.inner_flows,
+            first_ns=_time(t.first_ns),
+            last_ns=_time(t.last_ns),
+        )
+        for t in rows
+    )
+
+
+def _options(tables: SummaryTables) -> tuple[OptionSummary, ...]:
+    rows = sorted(tables.options(), key=lambda o: (-o.packets, -o.occurrences, *o[:3]))
+    return tuple(
+        OptionSummary(
+            option_class=o.option_class,
+            class_name=class_name(o.option_class),
+            option_type=o.option_type,
+            name=option_name(o.option_class, o.option_type, o.data_bytes),
+            critical=bool(o.option_type & 0x80),
+            data_bytes=o.data_bytes,
+            packets=o.packets,
+            occurrences=o.occurrences,
+        )
+        for o in rows
+    )
+
+
+def _flow(flow: FlowCount) -> FlowSummary:
+    return FlowSummary(
+        vni=_optional(flow.vni),
+        source=address_text(flow.version, flow.source_hi, flow.source_lo),
+        destination=address_text(flow.version, flow.destination_hi, flow.destination_lo),
+        protocol=protocol_name(flow.protocol),
+        source_port=_optional(flow.source_port),
+        destination_port=_optional(flow.destination_port),
+        packets=flow.packets,
+        wire_bytes=flow.wire_bytes,
+    )
+
+
+def _stops(tables: SummaryTables) -> StopCounts:
+    counts = dict.fromkeys((stop.name.lower() for stop in Stop), 0)
+    for stop in tables.stops():
+        counts[Stop(stop.stop).name.lower()] += stop.packets
+    return StopCounts(**counts)
+
+
+def _stop_layers(tables: SummaryTables) -> tuple[StopLayerCount, ...]:
+    rows = [stop for stop in tables.stops() if stop.stop != Stop.COMPLETE]
+    rows.sort(key=lambda stop: (-stop.packets, stop.stop, stop.layer))
+    return tuple(
+        StopLayerCount(
+            stop=Stop(stop.stop).name.lower(), layer=layer_name(stop.layer), packets=stop.packets
+        )
+        for stop in rows
+    )
+
+
+def _findings(
+    tables: SummaryTables, states: Sequence[InputState]
+) -> tuple[FindingSummary, ...]:
+    known = rules()
+    result = []
+    for finding in tables.findings():
+        rule = known[str(Finding(finding.bit).name)]
+        result.append(
+            FindingSummary(
+                code=rule.code,
+                severity=rule.severity,
+                message=rule.message,
+                packets=finding.packets,
+                frames=tuple(
+                    FrameRef(capture=states[capture].spec.path, frame=frame)
+                    for capture, frame in finding.frames
+                ),
+                display_filter=rule.display_filter,
+            )
+        )
+    order = ("error", "warning", "info")
+    return tuple(sorted(result, key=lambda f: (order.index(f.severity), -f.packets, f.code)))
+
+
+def _ambient(tables: SummaryTables, redirects: tuple[RedirectSign, ...]) -> AmbientSummary:
+    flows: dict[FlowCount, None] = {}
+    for port in (HBONE_PORT, OUTBOUND_PORT, INBOUND_PLAINTEXT_PORT):
+        flows.update(dict.fromkeys(tables.flows_with_port(port, _SIGN_FLOWS)))
+    snat = [parse_address(text) for text in SNAT_ADDRESSES]
+    mode, evidence = recognise(
+        Signs(
+            tunnels=tuple(_tunnel_sign(tunnel) for tunnel in tables.tunnels()),
+            flows=tuple(_flow_sign(flow) for flow in flows),
+            snat_flows=tuple(
+                _flow_sign(flow)
+                for address in snat
+                for flow in tables.flows_with_address(address, _SIGN_FLOWS)
+            ),
+            redirects=redirects,
+        )
+    )
+    return AmbientSummary(mode=mode, evidence=evidence)
+
+
+def _tunnel_sign(t: TunnelCount) -> TunnelSign:
+    return TunnelSign(
+        kind=TUNNEL_NAMES[TunnelKind(t.kind)],
+        vni=_optional(t.vni),
+        source=address_text(t.version, t.source_hi, t.source_lo),
+        destination=address_text(t.version, t.destination_hi, t.destination_lo),
+        port=_optional(t.port),
+        depth=t.depth,
+        packets=t.packets,
+        packets_with_options=t.option_packets,
+    )
+
+
+def _flow_sign(flow: FlowCount) -> FlowSign:
+    return FlowSign(
+        vni=_optional(flow.vni),
+        source=address_text(flow.version, flow.source_hi, flow.source_lo),
+        destination=address_text(flow.version, flow.destination_hi, flow.destination_lo),
+        source_port=_optional(flow.source_port),
+        destination_port=_optional(flow.destination_port),
+        packets=flow.packets,
+    )

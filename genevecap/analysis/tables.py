@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counters of the summary, in readable form; `_kernel_tables` is the same, compiled.
+
+All of them merge in any order, bit for bit.  Memory grows with tunnels, options and one-way flows
+(about 100 octets each when compiled), never with the number of frames.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, Self
+
+from ..columns import NO_TIME, DecodedBatch, FrameBatch
+from ..kernels import load
+
+FIRST_FRAMES = 5
+"""Frames that a finding names."""
+
+
+class TunnelCount(NamedTuple):
+    """One tunnel direction at one depth."""
+
+    kind: int
+    vni: int
+    version: int
+    source_hi: int
+    source_lo: int
+    destination_hi: int
+    destination_lo: int
+    port: int
+    depth: int
+    packets: int
+    wire_bytes: int
+    overhead_bytes: int
+    inner_flows: int
+    option_packets: int
+    """Packets with at least one Geneve option."""
+    first_ns: int
+    last_ns: int
+
+
+class FlowCount(NamedTuple):
+    """One one-way 5-tuple, with the VNI of its innermost tunnel (-1 for none)."""
+
+    vni: int
+    version: int
+    source_hi: int
+    source_lo: int
+    destination_hi: int
+    destination_lo: int
+    protocol: int
+    source_port: int
+    destination_port: int
+    packets: int
+    wire_bytes: int
+
+
+class OptionCount(NamedTuple):
+    """One Geneve option class, type and size."""
+
+    option_class: int
+    option_type: int
+    data_bytes: int
+    packets: int
+    occurrences: int
+
+
+class StopCount(NamedTuple):
+    """Frames that ended one way at one layer code."""
+
+    stop: int
+    layer: int
+    packets: int
+
+
+class FindingCount(NamedTuple):
+    """One finding bit: how many frames, and the first of them as (capture, frame)."""
+
+    bit: int
+    packets: int
+    frames: tuple[tuple[int, int], ...]
+
+
+class SummaryTables(Protocol):
+    """What both implementations offer."""
+
+    def update(self, frames: FrameBatch, decoded: DecodedBatch, capture: int) -> array[int]:
+        """Count the rows that `keep`; return the decoded rows that are TCP SYNs without ACK."""
+
+    def merge(self, other: Self) -> None:
+        """Add what another one counted."""
+
+    def selected(self) -> int:
+        """Return how many frames were counted."""
+
+    def flow_count(self) -> int:
+        """Return how many one-way flows there are."""
+
+    def tunnels(self) -> list[TunnelCount]:
+        """Return all tunnels, in no order."""
+
+    def top_flows(self, most: int) -> list[FlowCount]:
+        """Return the flows with most packets, largest first; ties by octets, then by key."""
+
+    def flows_with_port(self, port: int, most: int) -> list[FlowCount]:
+        """Return up to `most` flows that have this source or destination port, as `top_flows`."""
+
+    def flows_with_address(self, address: tuple[int, int, int], most: int) -> list[FlowCount]:
+        """Return up to `most` flows with this source or destination (version, hi, lo)."""
+
+    def options(self) -> list[OptionCount]:
+        """Return all options, in no order."""
+
+    def stops(self) -> list[StopCount]:
+        """Return all ways of ending, in no order."""
+
+    def findings(self) -> list[FindingCount]:
+        """Return the findings that were met, by bit."""
+
+
+def summary_tables() -> SummaryTables:
+    """Return compiled tables where they were built, else readable ones."""
+    kernel = load("genevecap.analysis._kernel_tables")
+    return ReadableTables() if kernel is None else kernel.KernelTables()
+
+
+def flow_order(flow: FlowCount) -> tuple[int, ...]:
+    """Return the sorting key of `top_flows`."""
+    return (-flow.packets, -flow.wire_bytes, *flow[:9])
+
+
+@dataclass(slots=True)
+class _Tunnel:
+    packets: int = 0
+    wire_bytes: int = 0
+    overhead_bytes: int = 0
+    inner_flows: int = 0
+    option_packets: int = 0
+    first_ns: int = NO_TIME
+    last_ns: int = NO_TIME
+
+    def seen(self, time_ns: int) -> None:
+        if time_ns == NO_TIME:
+            return
+        if self.first_ns == NO_TIME or time_ns < self.first_ns:
+            self.first_ns = time_ns
+        self.last_ns = max(self.last_ns, time_ns)
+
+
+_Key = tuple[int, ...]
+
+
+class ReadableTables:
+    """The tables as dictionaries."""
+
+    def __init__(self) -> None:
+        self._selected = 0
+        self._tunnels: dict[_Key, _Tunnel] = {}
+        self._flows: dict[_Key, list[int]] = {}
+        self._inside: set[tuple[_Key, _Key]] = set()
+        self._options: dict[_Key, list[int]] = {}
+        self._stops: dict[tuple[int, int], int] = {}
+        self._findings: dict[int, tuple[list[int], list[tuple[int, int]]]] = {}
+
+    def update(self, frames: FrameBatch, decoded: DecodedBatch, capture: int) -> array[int]:
+        """See `SummaryTables`."""
+        d, syns = decoded, array("q")
+        for i in range(d.count):
+            if not d.keep[i]:
+                continue
+            row = d.first + i
+            self._selected += 1
+            stop = (d.stop[i], d.stop_layer[i])
+            self._stops[stop] = self._stops.get(stop, 0) + 1
+            if d.findings[i]:
+                self._count_findings(d.findings[i], capture, frames.frame[row])
+            wire, time_ns = frames.wire_bytes[row], frames.time_ns[row]
+            start, count = d.tunnel_start[i], d.tunnel_count[i]
+            flow = self._count_flow(d, i, d.tunnels.vni[start + count - 1] if count else -1, wire)
+            for t in range(start, start + count):
+                self._count_tunnel(d, t, flow, wire, time_ns)
+            if d.tcp_flags[i] & 0x12 == 0x02:
+                syns.append(i)
+        return syns
+
+    def _count_flow(self, d: DecodedBatch, i: int, vni: int, wire: int) -> _Key | None:
+        version = d.inner_version[i]
+        if not version:
+            return None
+        key = (
+            vni,
+            version,
+            d.inner_source_hi[i],
+            d.inner_source_lo[i],
+            d.inner_destination_hi[i],
+            d.inner_destination_lo[i],
+            d.inner_protocol[i],
+            d.inner_source_port[i],
+            d.inner_destination_port[i],
+        )
+        counts = self._flows.get(key)
+        if counts is None:
+            self._flows[key] = [1, wire]
+        else:
+            counts[0] += 1
+            counts[1] += wire
+        return key
+
+    def _count_tunnel(
+        self, d: DecodedBatch, t: int, flow: _Key | None, wire: int, time_ns: int
+    ) -> None:
+        table = d.tunnels
+        key = (
+            table.kind[t],
+            table.vni[t],
+            table.version[t],
+            table.source_hi[t],
+            table.source_lo[t],
+            table.destination_hi[t],
+            table.destination_lo[t],
+            table.destination_port[t],
+            table.depth[t],
+        )
+        tunnel = self._tunnels.get(key)
+        if tunnel is None:
+            tunnel = self._tunnels[key] = _Tunnel()
+        tunnel.packets += 1
+        tunnel.wire_bytes += wire
+        tunnel.overhead_bytes += table.overhead_bytes[t]
+        tunnel.seen(time_ns)
+        if flow is not None and (key, flow) not in self._inside:
+            self._inside.add((key, flow))
+            tunnel.inner_flows += 1
+        if table.option_count[t]:
+            tunnel.option_packets += 1
+            self._count_options(d, t)
+
+    def _count_options(self, d: DecodedBatch, t: int) -> None:
+        start, options = d.tunnels.option_start[t], d.options
+        for o in range(start, start + d.tunnels.option_count[t]):
+            key = (options.option_class[o], options.option_type[o], options.data_bytes[o])
+            counts = self._options.setdefault(key, [0, 0, 0])
+            if counts[2] != self._selected:
+                counts[0] += 1
+                counts[2] = self._selected  # the frame that was counted last
+            counts[1] += 1
+
+    def _count_findings(self, bits: int, capture: int, frame: int) -> None:
+        while bits:
+            bit = bits & -bits
+            bits ^= bit
+            count, first = self._findings.setdefault(bit, ([0], []))
+            count[0] += 1
+            if len(first) < FIRST_FRAMES:
+                first.append((capture, frame))
+
+    def merge(self, other: Self) -> None:
+        """See `SummaryTables`."""
+        self._selected += other._selected
+        for key, theirs in other._tunnels.items():
+            tunnel = self._tunnels.setdefault(key, _Tunnel())
+            tunnel.packets += theirs.packets
+            tunnel.wire_bytes += theirs.wire_bytes
+            tunnel.overhead_bytes += theirs.overhead_bytes
+            tunnel.option_packets += theirs.option_packets
+            tunnel.seen(theirs.first_ns)
+            tunnel.seen(theirs.last_ns)
+        self._inside |= other._inside
+        for tunnel in self._tunnels.values():
+            tunnel.inner_flows = 0
+        for key, _ in self._inside:
+            self._tunnels[key].inner_flows += 1
+        for flow, counts in other._flows.items():
+            mine = self._flows.setdefault(flow, [0, 0])
+            mine[0] += counts[0]
+            mine[1] += counts[1]
+        for option, counts in other._options.items():
+            mine = self._options.setdefault(option, [0, 0, 0])
+            mine[0] += counts[0]
+            mine[1] += counts[1]
+        for stop, packets in other._stops.items():
+            self._stops[stop] = self._stops.get(stop, 0) + packets
+        for bit, (count, first) in other._findings.items():
+            total, frames = self._findings.setdefault(bit, ([0], []))
+            total[0] += count[0]
+            frames[:] = sorted(set(frames) | set(first))[:FIRST_FRAMES]
+
+    def selected(self) -> int:
+        """See `SummaryTables`."""
+        return self._selected
+
+    def flow_count(self) -> int:
+        """See `SummaryTables`."""
+        return len(self._flows)
+
+    def tunnels(self) -> list[TunnelCount]:
+        """See `SummaryTables`."""
+        return [
+            TunnelCount(
+                *key,
+                t.packets,
+                t.wire_bytes,
+                t.overhead_bytes,
+                t.inner_flows,
+                t.option_packets,
+                t.first_ns,
+                t.last_ns,
+            )
+            for key, t in self._tunnels.items()
+        ]
+
+    def top_flows(self, most: int) -> list[FlowCount]:
+        """See `SummaryTables`."""
+        return self._largest(list(self._flows), most)
+
+    def flows_with_port(self, port: int, most: int) -> list[FlowCount]:
+        """See `SummaryTables`."""
+        return self._largest([key for key in self._flows if port in key[7:9]], most)
+
+    def flows_with_address(self, address: tuple[int, int, int], most: int) -> list[FlowCount]:
+        """See `SummaryTables`."""
+        version, hi, lo = address
+        ends = (hi, lo)
+        return self._largest(
+            [k for k in self._flows if k[1] == version and ends in (k[2:4], k[4:6])], most
+        )
+
+    def _largest(self, keys: list[_Key], most: int) -> list[FlowCount]:
+        flows = [FlowCount(*key, *self._flows[key]) for key in keys]
+        flows.sort(key=flow_order)
+        return flows[:most]
+
+    def options(self) -> list[OptionCount]:
+        """See `SummaryTables`."""
+        return [OptionCount(*key, *counts[:2]) for key, counts in self._options.items()]
+
+    def stops(self) -> list[StopCount]:
+        """See `SummaryTables`."""
+        return [StopCount(*key, packets) for key, packets in self._stops.items()]
+
+    def findings(self) -> list[FindingCount]:
+        """See `SummaryTables`."""
+        return [
+            FindingCount(bit, count[0], tuple(first))
+            for bit, (count, first) in sorted(self._findings.items())
+        ]

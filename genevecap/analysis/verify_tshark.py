@@ -1,0 +1,464 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tshark's reading of a capture, frame by frame, through pyshark.
+
+pyshark is used in its XML mode: the JSON and EK modes keep one layer of each name, and so lose the
+inner headers of a tunnel.  It drives tshark with asyncio, so it gets a thread with an event loop of
+its own; frames cross to the caller's thread through a short queue, which keeps memory flat.
+
+What tshark says about layers that we name is read into a `Reading`.  Reading ends where the
+payload of a transport header begins, unless that is a tunnel: a packet quoted in an ICMP error is
+not a header of the frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..decode.layers import protocol_name
+from ..errors import GenevecapError, ToolMissing
+
+if TYPE_CHECKING:
+    from ..decode.settings import DecodeSettings
+
+LAYER_NAMES = {
+    "eth": "ethernet",
+    "vlan": "vlan",
+    "ieee8021ad": "vlan",
+    "mpls": "mpls",
+    "llc": "llc",
+    "sll": "sll",
+    "raw": "raw",
+    "null": "null",
+    "ip": "ipv4",
+    "ipv6": "ipv6",
+    "udp": "udp",
+    "tcp": "tcp",
+    "sctp": "sctp",
+    "icmp": "icmp",
+    "icmpv6": "icmpv6",
+    "arp": "arp",
+    "vxlan": "vxlan",
+    "geneve": "geneve",
+    "gre": "gre",
+    "erspan": "erspan",
+    "nsh": "nsh",
+    "gtp": "gtpu",
+    "esp": "esp",
+    "ah": "ah",
+    "macsec": "macsec",
+    "wg": "wireguard",
+}
+"""tshark's protocol names in our words; a layer that is not here ends the reading."""
+
+PASSED_OVER = frozenset(("pwethcw", "pwethheuristic", "udpencap", "_ws.short"))
+"""Protocols of tshark that are part of a neighbour in our naming, or none."""
+
+AFTER_UDP = frozenset(("vxlan", "geneve", "gtpu", "esp", "wireguard"))
+LAST_LAYERS = frozenset(("tcp", "sctp", "icmp", "icmpv6", "arp"))
+
+PREFERENCES = {
+    # Each frame for itself: a tunnel belongs to the frame that holds its header.
+    "ip.defragment": "FALSE",
+    "ipv6.defragment": "FALSE",
+    # What follows costs time and says nothing about headers.
+    "tcp.desegment_tcp_streams": "FALSE",
+    "tcp.analyze_sequence_numbers": "FALSE",
+    "tcp.calculate_timestamps": "FALSE",
+}
+
+_QUEUE_FRAMES = 64
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IpReading:
+    """An IP header as tshark reads it; ports are those of the transport header after it."""
+
+    source: str
+    destination: str
+    protocol: str | None
+    offset: int
+    fragment: bool
+    zero_length: bool
+    source_port: int | None = None
+    destination_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelReading:
+    """A tunnel header as tshark reads it."""
+
+    kind: str
+    vni: int | None
+    carrier: IpReading | None
+    """The IP header that carries it, with the UDP ports."""
+    options: tuple[tuple[int, int, str], ...]
+    """Class, type and data in hex of each Geneve option."""
+    flags: dict[str, int | bool]
+    """By the names that a `TunnelRow` has; only those that tshark reports as we do."""
+    overhead_bytes: int | None
+    """None where no network-layer header follows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A frame as tshark reads it."""
+
+    frame: int
+    time: str
+    """Seconds as tshark prints them; empty where there are none."""
+    wire_bytes: int | None
+    captured_bytes: int | None
+    layers: tuple[str, ...]
+    ips: tuple[IpReading, ...]
+    tunnels: tuple[TunnelReading, ...]
+    zero_udp_length: bool
+    is_packet: bool
+    """False for a pcapng block that is numbered like a packet but holds none."""
+
+
+# --- reading one frame -----------------------------------------------------------------------
+
+
+class _Walk:
+    """Goes through the layers of one frame, outermost first."""
+
+    def __init__(self) -> None:
+        self.layers: list[str] = []
+        self.ips: list[IpReading] = []
+        self.tunnels: list[TunnelReading] = []
+        self.zero_udp_length = False
+
+    def layer(self, layer: Any) -> bool:
+        """Take one layer; tell whether the next one is of interest."""
+        wire_name = layer.layer_name.lower()
+        if wire_name in PASSED_OVER:
+            return True
+        name = LAYER_NAMES.get(wire_name)
+        last = self.layers[-1] if self.layers else ""
+        if name is None or last in LAST_LAYERS or (last == "udp" and name not in AFTER_UDP):
+            return False
+        if name == "vxlan" and _first(layer, "vxlan.next_proto") is not None:
+            name = "vxlan-gpe"
+        if name == "sll" and _first(layer, "sll.ifindex") is not None:
+            name = "sll2"
+        self.layers.append(name)
+        if name in {"ipv4", "ipv6"}:
+            self._ip(name, layer)
+        elif name in {"udp", "tcp", "sctp"}:
+            self._transport(name, layer)
+        elif name in {"geneve", "vxlan", "vxlan-gpe"}:
+            self._tunnel(name, layer)
+        elif name == "arp":
+            self._measure(_position(layer, "arp.hw.type"))
+        return True
+
+    def _ip(self, name: str, layer: Any) -> None:
+        prefix = "ip" if name == "ipv4" else "ipv6"
+        offset = _position(layer, f"{prefix}.version")
+        self._measure(offset)
+        protocol = _number(layer, "ip.proto") if name == "ipv4" else _last_next_header(layer)
+        if name == "ipv4":
+            fragment = bool(_number(layer, "ip.frag_offset") or _number(layer, "ip.flags.mf"))
+        else:
+            fragment = bool(
+                _number(layer, "ipv6.fraghdr.offset") or _number(layer, "ipv6.fraghdr.more")
+            )
+        length = _number(layer, "ip.len" if name == "ipv4" else "ipv6.plen")
+        self.ips.append(
+            IpReading(
+                source=_first(layer, f"{prefix}.src") or "",
+                destination=_first(layer, f"{prefix}.dst") or "",
+                protocol=None if protocol is None else protocol_name(protocol),
+                offset=offset or 0,
+                fragment=fragment,
+                zero_length=length == 0,
+            )
+        )
+
+    def _transport(self, name: str, layer: Any) -> None:
+        if name == "udp" and _number(layer, "udp.length") == 0:
+            self.zero_udp_length = True
+        if not self.ips:
+            return
+        ip = self.ips[-1]
+        self.ips[-1] = IpReading(
+            source=ip.source,
+            destination=ip.destination,
+            protocol=ip.protocol,
+            offset=ip.offset,
+            fragment=ip.fragment,
+            zero_length=ip.zero_length,
+            source_port=_number(layer, f"{name}.srcport"),
+            destination_port=_number(layer, f"{name}.dstport"),
+        )
+
+    def _tunnel(self, kind: str, layer: Any) -> None:
+        flags: dict[str, int | bool] = {}
+        options: tuple[tuple[int, int, str], ...] = ()
+        if kind == "geneve":
+            vni = _hex(layer, "geneve.vni")
+            options = _geneve_options(layer)
+            for flag, field in (("oam", "geneve.flags.oam"), ("critical", "geneve.flags.critical")):
+                value = _number(layer, field)
+                if value is not None:
+                    flags[flag] = bool(value)
+            protocol = _hex(layer, "geneve.proto_type")
+            if protocol is not None:
+                flags["protocol"] = protocol
+        else:
+            vni = _number(layer, "vxlan.vni")
+        self.tunnels.append(
+            TunnelReading(
+                kind=kind,
+                vni=vni,
+                carrier=self.ips[-1] if self.ips else None,
+                options=options,
+                flags=flags,
+                overhead_bytes=None,
+            )
+        )
+
+    def _measure(self, offset: int | None) -> None:
+        """Fill in what the tunnel before cost, now that the next network-layer header is known."""
+        if not self.tunnels or offset is None:
+            return
+        tunnel = self.tunnels[-1]
+        if tunnel.overhead_bytes is None and tunnel.carrier is not None:
+            self.tunnels[-1] = TunnelReading(
+                kind=tunnel.kind,
+                vni=tunnel.vni,
+                carrier=tunnel.carrier,
+                options=tunnel.options,
+                flags=tunnel.flags,
+                overhead_bytes=offset - tunnel.carrier.offset,
+            )
+
+
+def read_packet(packet: Any) -> Reading:
+    """Return what tshark says about a frame; `packet` is a pyshark packet of the XML mode."""
+    walk = _Walk()
+    for layer in packet.layers:
+        if not walk.layer(layer):
+            break
+    info = packet.frame_info
+    time = _first(info, "frame.time_epoch") or ""
+    return Reading(
+        frame=_number(info, "frame.number") or int(str(packet.number)),
+        time=time,
+        wire_bytes=_number(info, "frame.len"),
+        captured_bytes=_number(info, "frame.cap_len"),
+        layers=tuple(walk.layers),
+        ips=tuple(walk.ips),
+        tunnels=tuple(walk.tunnels),
+        zero_udp_length=walk.zero_udp_length,
+        is_packet=bool(time) or _first(info, "frame.encap_type") is not None,
+    )
+
+
+def _values(layer: Any, name: str) -> list[Any]:
+    """Return all fields of a layer that have exactly this name."""
+    container = layer._all_fields.get(name)  # noqa: SLF001 (get_field() falls back to like names)
+    return [] if container is None else list(container.all_fields)
+
+
+def _first(layer: Any, name: str) -> str | None:
+    values = _values(layer, name)
+    return None if not values or values[0].show is None else str(values[0].show)
+
+
+def _number(layer: Any, name: str) -> int | None:
+    text = _first(layer, name)
+    try:
+        return None if text is None else int(text, 0)
+    except ValueError:
+        return {"true": 1, "false": 0}.get((text or "").lower())
+
+
+def _hex(layer: Any, name: str) -> int | None:
+    values = _values(layer, name)
+    try:
+        return int(values[0].raw_value, 16) if values else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _position(layer: Any, name: str) -> int | None:
+    values = _values(layer, name)
+    try:
+        return int(values[0].pos) if values else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _last_next_header(layer: Any) -> int | None:
+    """Return the next-header value of an IPv6 header, or of its last extension header."""
+    found = [
+        (int(field.pos or 0), int(field.show, 0))
+        for name in layer._all_fields  # noqa: SLF001 (see _values)
+        if name.startswith("ipv6.") and name.endswith("nxt")
+        for field in _values(layer, name)
+        if field.show
+    ]
+    return max(found)[1] if found else None
+
+
+def _geneve_options(layer: Any) -> tuple[tuple[int, int, str], ...]:
+    options = []
+    for field in _values(layer, "geneve.option"):
+        raw = field.raw_value or ""
+        if len(raw) >= 8:
+            options.append((int(raw[0:4], 16), int(raw[4:6], 16), raw[8:]))
+    return tuple(options)
+
+
+# --- running tshark --------------------------------------------------------------------------
+
+
+def find_tshark() -> str:
+    """Return the path of tshark.
+
+    Raises ToolMissing, which says how to install it.
+    """
+    path = shutil.which("tshark")
+    if path is None:
+        raise ToolMissing(
+            "verify needs tshark, which was not found on PATH. Install it: "
+            "apt install tshark (Debian, Ubuntu), dnf install wireshark-cli (Fedora), "
+            "brew install wireshark (macOS)"
+        )
+    return path
+
+
+def tshark_version(path: str) -> str:
+    """Return the version of a tshark, as `4.0.17`; empty where it does not say."""
+    try:
+        output = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=30, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    words = output.splitlines()[0].split() if output else []
+    return next((word.rstrip(".") for word in words if word[0].isdigit()), "")
+
+
+def decode_as(settings: DecodeSettings, used_ports: Mapping[int, str]) -> dict[str, str]:
+    """Return pyshark's decode-as rules for every port that we decode as a tunnel.
+
+    used_ports: ports that held a tunnel in this capture, with its kind.
+    """
+    from ..decode.settings import GENEVE_PORT, VXLAN_GPE_PORT, VXLAN_PORTS
+
+    dissectors = {"geneve": "geneve", "vxlan": "vxlan", "vxlan-gpe": "vxlan_gpe"}
+    ports = {port: dissectors[kind] for port, kind in used_ports.items() if kind in dissectors}
+    ports |= dict.fromkeys((GENEVE_PORT, *settings.geneve_ports), "geneve")
+    ports |= dict.fromkeys((*VXLAN_PORTS, *settings.vxlan_ports), "vxlan")
+    ports |= dict.fromkeys((VXLAN_GPE_PORT, *settings.vxlan_gpe_ports), "vxlan_gpe")
+    return {f"udp.port=={port}": dissector for port, dissector in sorted(ports.items())}
+
+
+class Witness:
+    """Readings of one capture file, in order; a context manager that leaves no process behind."""
+
+    def __init__(self, path: str, *, tshark: str, rules: dict[str, str]) -> None:
+        self._path = path
+        self._tshark = tshark
+        self._rules = rules
+        self._queue: queue.Queue[Reading | None] = queue.Queue(_QUEUE_FRAMES)
+        self._stop = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="tshark", daemon=True)
+
+    def __enter__(self) -> Witness:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        loop, task = self._loop, self._task
+        if loop is not None and task is not None and self._thread.is_alive():
+            try:
+                loop.call_soon_threadsafe(task.cancel)
+            except RuntimeError:  # the loop ended in this moment
+                pass
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[Reading]:
+        """Yield readings until tshark is done.
+
+        Raises GenevecapError where tshark's output could not be read at all.
+        """
+        while (reading := self._next()) is not None:
+            yield reading
+        if self._failure is not None:
+            raise GenevecapError(f"{self._path}: tshark: {self._failure}") from self._failure
+
+    def _next(self) -> Reading | None:
+        while True:
+            try:
+                return self._queue.get(timeout=_POLL_S)
+            except queue.Empty:
+                if not self._thread.is_alive() and self._queue.empty():
+                    return None
+
+    # --- in the worker thread ---
+
+    def _work(self) -> None:
+        try:
+            asyncio.run(self._drive())
+        except asyncio.CancelledError:
+            pass
+        # Whatever pyshark raises must reach the caller's thread, not the console.
+        except Exception as error:  # noqa: BLE001
+            self._failure = error
+        finally:
+            self._put(None)
+
+    async def _drive(self) -> None:
+        import pyshark
+        from pyshark.capture.capture import TSharkCrashException
+
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        capture = pyshark.FileCapture(
+            self._path,
+            keep_packets=False,
+            eventloop=self._loop,
+            tshark_path=self._tshark,
+            decode_as=self._rules,
+            override_prefs=PREFERENCES,
+        )
+        seen = 0
+
+        def take(packet: Any) -> None:
+            nonlocal seen
+            seen += 1
+            self._put(read_packet(packet))
+
+        try:
+            await capture.packets_from_tshark(take)
+        except TSharkCrashException as error:
+            # tshark ends in an error for a file that is cut short too: what it read is valid.
+            if not seen and not self._stop.is_set():
+                lines = [line for line in str(error).splitlines() if line.startswith("Last error")]
+                reason = lines[0].partition(": ")[2] if lines else str(error)
+                raise GenevecapError(reason) from error
+        # One round for the transports of the ended process to close before the loop does.
+        await asyncio.sleep(0)
+
+    def _put(self, reading: Reading | None) -> None:
+        """Hand a reading over, waiting for room unless nobody listens any more."""
+        while not self._stop.is_set():
+            try:
+                self._queue.put(reading, timeout=_POLL_S)
+            except queue.Full:
+                continue
+            return

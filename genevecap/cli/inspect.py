@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`genevecap inspect`: the summary of captures, their packets, or one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ExitCode, UsageError
+from .messages import Outcome
+from .options import (
+    Gate,
+    Inputs,
+    OutputChoice,
+    decode_options,
+    finding_options,
+    gather,
+    input_options,
+    output_options,
+    selector_options,
+)
+from .output import Sink, is_terminal, open_sink, output_style
+from .progress import show_progress
+
+if TYPE_CHECKING:
+    from ..analysis.results import InspectResult, PacketRow
+    from ..analysis.select import Selector
+    from ..decode.settings import DecodeSettings
+
+TABLES = ("captures", "points", "tunnels", "options", "top_flows", "stops", "findings")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What of the captures is shown: the summary where nothing is set."""
+
+    packets: bool
+    frame: int | None
+    table: str | None
+
+
+def _view(*, packets: bool, frame: int | None, table: str | None) -> View:
+    if sum((packets, frame is not None, table is not None)) > 1:
+        raise UsageError("give one of --packets, --frame and --table")
+    return View(packets=packets, frame=frame, table=table)
+
+
+def _no_live_capture(
+    ctx: click.Context, param: click.Parameter, interfaces: tuple[str, ...]
+) -> None:
+    if interfaces:
+        raise UsageError(
+            "-i: live capture is not in this version; "
+            "pipe one in: tcpdump -i INTERFACE -U -w - | genevecap inspect -"
+        )
+
+
+view_options = gather(
+    "view",
+    _view,
+    click.option(
+        "--packets",
+        is_flag=True,
+        help="One row a frame instead of the summary: layers, tunnels, options, innermost header.",
+    ),
+    click.option(
+        "--frame",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="The field tree of one frame with octet offsets, and a hex view. N is Wireshark's "
+        "frame number; give one capture.",
+    ),
+    click.option(
+        "--table",
+        type=click.Choice(TABLES),
+        metavar="NAME",
+        help=f"One list of the summary, whole: {', '.join(TABLES)}. It is also the one that csv "
+        "and ndjson give (the first where it is not said).",
+    ),
+)
+
+
+@click.command(
+    epilog="Example: genevecap inspect samples/geneve-ovs.pcapng --table options",
+    short_help="Show what a capture holds: tunnels, options, flows, findings.",
+)
+@input_options
+@click.option(
+    "-i",
+    "--interface",
+    multiple=True,
+    metavar="INTERFACE",
+    is_eager=True,
+    expose_value=False,
+    callback=_no_live_capture,
+    help="Live capture: not in this version.",
+)
+@view_options
+@selector_options
+@decode_options
+@finding_options
+@output_options
+def inspect(
+    inputs: Inputs,
+    view: View,
+    selector: Selector,
+    settings: DecodeSettings,
+    gate: Gate,
+    output: OutputChoice,
+) -> ExitCode:
+    """Show what captures hold.
+
+    The summary says which Istio ambient redirect mode the traffic shows, which tunnels there are
+    and what their headers cost, which Geneve options they carry, the largest flows inside, what
+    breaks a rule, and what could not be decoded.  Packets are counted where they were seen: one
+    that was captured at three points counts three times.
+
+    Several captures are read side by side; CAPTURE is [NAME[@HOST]=]PATH or - for standard input,
+    which may still be growing.
+    """
+    request = _Request(inputs, selector, settings, gate, output)
+    if view.frame is not None:
+        return request.frame(view.frame)
+    if view.packets:
+        return request.packets()
+    return request.summary(view.table)
+
+
+class _Request:
+    """One call of the command: what was asked for, and how it ended."""
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        selector: Selector,
+        settings: DecodeSettings,
+        gate: Gate,
+        output: OutputChoice,
+    ) -> None:
+        self._inputs = inputs
+        self._selector = selector
+        self._settings = settings
+        self._gate = gate
+        self._output = output
+        self._paths = [spec.path for spec in inputs.specs]
+        self._outcome = Outcome()
+
+    # --- summary ---
+
+    def summary(self, only: str | None) -> ExitCode:
+        """Print the summary, or one list of it."""
+        from ..analysis.summary import inspect as analyse
+
+        with open_sink(self._output, self._paths) as sink:
+            with show_progress() as progress:
+                result = analyse(
+                    self._inputs.specs,
+                    settings=self._settings,
+                    selector=self._selector,
+                    progress=progress,
+                )
+            result = self._judge(result)
+            # Where nothing at all could be read there is nothing to show.
+            if result.captures:
+                sink.pieces(self._summary_pieces(result, only))
+        for problem in result.problems:
+            self._outcome.problem(problem)
+        return self._outcome.code
+
+    def _judge(self, result: InspectResult) -> InspectResult:
+        """Return the result without the findings to ignore, having looked for what fails the run."""
+        if result.interrupted:
+            self._outcome.add(ExitCode.INTERRUPTED)
+        if any(self._gate.met_by(finding.code, finding.severity) for finding in result.findings):
+            self._outcome.add(ExitCode.DIFFERENCE)
+        kept = tuple(f for f in result.findings if f.code not in self._gate.ignore)
+        return result if len(kept) == len(result.findings) else replace(result, findings=kept)
+
+    def _summary_pieces(self, result: InspectResult, only: str | None) -> Iterator[str]:
+        from ..reports import machine
+
+        if self._output.format == "json":
+            return machine.json_pieces(machine.inspect_document(result, only))
+        if self._output.format == "ndjson":
+            return machine.ndjson_pieces(machine.table_rows(result, only or TABLES[0]))
+        if self._output.format == "csv":
+            return machine.table_csv(result, only or TABLES[0])
+        style = output_style(self._output)
+        if only is not None:
+            from ..reports.lists import list_lines
+
+            return _ended(iter(list_lines(result, only, style)))
+        from ..reports.summary import summary_lines
+
+        return _ended(summary_lines(result, style))
+
+    # --- packets ---
+
+    def packets(self) -> ExitCode:
+        """Print one row a frame, as the frames are read."""
+        from ..analysis.packets import packets as analyse
+
+        prompt = self._inputs.growing
+        quiet = self._output.path is not None or not is_terminal(_stdout())
+        with (
+            show_progress(wanted=quiet) as progress,
+            open_sink(self._output, self._paths, prompt=prompt) as sink,
+        ):
+            rows = analyse(
+                self._inputs.specs,
+                settings=self._settings,
+                selector=self._selector,
+                on_problem=self._outcome.problem,
+                progress=progress,
+            )
+            self._write_rows(self._until_interrupted(rows), sink)
+        return self._outcome.code
+
+    def _write_rows(self, rows: Iterator[PacketRow], sink: Sink) -> None:
+        from ..reports import machine
+        from ..reports.packets import packet_lines
+
+        if self._output.format == "table":
+            sink.lines(packet_lines(rows, output_style(self._output)))
+        elif self._output.format == "csv":
+            sink.pieces(machine.packet_csv(rows))
+        elif self._output.format == "ndjson":
+            sink.pieces(machine.ndjson_pieces(map(machine.packet_row, rows)))
+        else:
+            document = {
+                "schema": machine.PACKETS_SCHEMA,
+                "packets": map(machine.packet_row, rows),
+            }
+            sink.pieces(machine.json_pieces(document))
+
+    def _until_interrupted(self, rows: Iterator[PacketRow]) -> Iterator[PacketRow]:
+        """Yield judged rows; an interrupt ends them, so that the document can be finished."""
+        try:
+            for row in rows:
+                yield self._judged(row)
+        except KeyboardInterrupt:
+            self._outcome.add(ExitCode.INTERRUPTED)
+
+    def _judged(self, row: PacketRow) -> PacketRow:
+        if not row.findings:
+            return row
+        from ..analysis.findings import severity_of
+
+        if any(self._gate.met_by(code, severity_of(code)) for code in row.findings):
+            self._outcome.add(ExitCode.DIFFERENCE)
+        kept = tuple(code for code in row.findings if code not in self._gate.ignore)
+        return row if len(kept) == len(row.findings) else replace(row, findings=kept)
+
+    # --- one frame ---
+
+    def frame(self, number: int) -> ExitCode:
+        """Print the field tree of one frame."""
+        from ..analysis.packets import frame as analyse
+
+        if len(self._inputs.specs) != 1:
+            raise UsageError("--frame: frame numbers count per file, so give one capture")
+        if self._selector:
+            raise UsageError("--frame names the frame: selectors have nothing left to select")
+        with open_sink(self._output, self._paths) as sink:
+            answer = analyse(self._inputs.specs[0], number, settings=self._settings)
+            answer = replace(answer, row=self._judged(answer.row))
+            sink.pieces(self._frame_pieces(answer))
+        return self._outcome.code
+
+    def _frame_pieces(self, answer: Any) -> Iterator[str]:
+        from ..reports import frame, machine
+
+        if self._output.format == "json":
+            return machine.json_pieces(frame.frame_document(answer))
+        if self._output.format == "ndjson":
+            return machine.ndjson_pieces([frame.frame_row(answer)])
+        if self._output.format == "csv":
+            return frame.frame_csv(answer)
+        return _ended(frame.frame_lines(answer, output_style(self._output)))
+
+
+def _ended(lines: Iterator[str]) -> Iterator[str]:
+    return (f"{line}\n" for line in lines)
+
+
+def _stdout() -> Any:
+    import sys
+
+    return sys.stdout

@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that commands share: one decorator per group, which hands the command one value.
+
+A group's options are gathered into a frozen dataclass, so that a command function has a parameter
+for each group and not one for each option.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from ..analysis.select import Selector, TimeBound
+    from ..capture.spec import CaptureSpec
+    from ..decode.settings import DecodeSettings
+
+    # Generic to the type checker only: releases before 8.5 cannot be subscripted.
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType
+
+Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
+
+FORMATS = ("table", "json", "ndjson", "csv")
+
+
+class CaptureType(ParamType):
+    """`[NAME[@HOST]=]PATH`, or `-` for standard input."""
+
+    name = "capture"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> CaptureSpec:
+        """Return the specification of a capture."""
+        from ..capture.spec import CaptureSpec
+
+        return value if isinstance(value, CaptureSpec) else CaptureSpec.parse(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete file names."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
+
+class TimeType(ParamType):
+    """A moment: RFC 3339, epoch seconds, or `+SECONDS` from the first packet."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> TimeBound:
+        """Return the moment."""
+        from ..analysis.select import TimeBound
+
+        return value if isinstance(value, TimeBound) else TimeBound.parse(value)
+
+
+PORT = click.IntRange(1, 65535)
+VNI = click.IntRange(0, 2**24 - 1)
+
+
+def gather(name: str, build: Callable[..., Any], *options: Decorator) -> Decorator:
+    """Return a decorator that adds options and passes them on as one value.
+
+    name: the parameter of the command that gets it.
+    build: makes the value; its keyword arguments are the parameters of the options.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            values = {key: kwargs.pop(key) for key in parameters}
+            return command(*args, **{name: build(**values)}, **kwargs)
+
+        known = {parameter.name for parameter in getattr(wrapper, "__click_params__", ())}
+        for option in reversed(options):
+            wrapper = option(wrapper)
+        parameters = {
+            parameter.name for parameter in wrapper.__click_params__  # type: ignore[attr-defined]
+        } - known
+        return wrapper
+
+    return decorate
+
+
+# --- captures and decoding -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What is to be read."""
+
+    specs: tuple[CaptureSpec, ...]
+
+    @property
+    def growing(self) -> bool:
+        """Whether an input may still be written while it is read (standard input, a pipe)."""
+        from pathlib import Path
+
+        return any(spec.path == "-" or not Path(spec.path).is_file() for spec in self.specs)
+
+
+def _inputs(captures: tuple[CaptureSpec, ...], same_clock: bool) -> Inputs:
+    if not same_clock:
+        return Inputs(specs=captures)
+    from dataclasses import replace
+
+    return Inputs(specs=tuple(replace(spec, host=captures[0].host) for spec in captures))
+
+
+_capture_argument = click.argument(
+    "captures", metavar="CAPTURE...", nargs=-1, required=True, type=CaptureType()
+)
+
+input_options = gather(
+    "inputs",
+    _inputs,
+    _capture_argument,
+    click.option(
+        "--same-clock",
+        is_flag=True,
+        help="All captures were stamped by one clock: use it for captures of one host that were "
+        "given different names.",
+    ),
+)
+
+
+def _settings(**ports: tuple[int, ...]) -> DecodeSettings:
+    from ..decode.settings import DecodeSettings
+
+    return DecodeSettings(**ports)
+
+
+decode_options = gather(
+    "settings",
+    _settings,
+    click.option(
+        "--geneve-port",
+        "geneve_ports",
+        type=PORT,
+        multiple=True,
+        metavar="PORT",
+        help="Read this UDP destination port as Geneve too, besides 6081 (and 6082 to 6089 where "
+        "the bytes fit). Repeatable.",
+    ),
+    click.option(
+        "--vxlan-port",
+        "vxlan_ports",
+        type=PORT,
+        multiple=True,
+        metavar="PORT",
+        help="Read this UDP destination port as VXLAN too, besides 4789 and 8472. Repeatable.",
+    ),
+    click.option(
+        "--vxlan-gpe-port",
+        "vxlan_gpe_ports",
+        type=PORT,
+        multiple=True,
+        metavar="PORT",
+        help="Read this UDP destination port as VXLAN-GPE too, besides 4790: its flags mean "
+        "something else than VXLAN's, so GPE is never guessed. Repeatable.",
+    ),
+)
+
+
+# --- selectors -------------------------------------------------------------------------------
+
+
+def _selector(
+    *,
+    vni: tuple[int, ...],
+    addr: tuple[str, ...],
+    port: tuple[int, ...],
+    point: tuple[str, ...],
+    since: TimeBound | None,
+    until: TimeBound | None,
+) -> Selector:
+    from ..addresses import parse_address
+    from ..analysis.select import Selector
+    from ..errors import UsageError
+
+    for text in addr:
+        try:
+            parse_address(text)
+        except ValueError as error:
+            raise UsageError(f"--addr: {error}") from None
+    return Selector(
+        vnis=vni, addresses=addr, ports=port, points=point, since=since, until=until
+    )
+
+
+selector_options = gather(
+    "selector",
+    _selector,
+    click.option(
+        "--vni",
+        type=VNI,
+        multiple=True,
+        metavar="N",
+        help="Only packets with this VNI in any of their tunnels. Repeatable: one of several is "
+        "enough, while different selectors must all match.",
+    ),
+    click.option(
+        "--addr",
+        multiple=True,
+        metavar="ADDRESS",
+        help="Only packets with this IP address, inner or outer, as source or destination. "
+        "Repeatable.",
+    ),
+    click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        multiple=True,
+        metavar="N",
+        help="Only packets with this port, inner or outer, as source or destination. Repeatable.",
+    ),
+    click.option(
+        "--point",
+        multiple=True,
+        metavar="GLOB",
+        help="Only packets of capture points whose full name (NAME/INTERFACE) matches, as "
+        "'*/eth0' does. Repeatable.",
+    ),
+    click.option(
+        "--since",
+        type=TimeType(),
+        metavar="TIME",
+        help="Only packets from this time on: 2026-01-31T12:00:00Z, epoch seconds, or +SECONDS "
+        "from the first packet.",
+    ),
+    click.option(
+        "--until", type=TimeType(), metavar="TIME", help="Only packets up to this time; as --since."
+    ),
+)
+
+
+# --- findings --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Which findings fail the run."""
+
+    fail_on: tuple[str, ...]
+    """`error`, `warning`, or codes."""
+    ignore: frozenset[str]
+    """Codes that are not reported at all."""
+
+    def met_by(self, code: str, severity: str) -> bool:
+        """Tell whether a finding fails the run."""
+        if code in self.ignore:
+            return False
+        return (
+            code in self.fail_on
+            or severity in self.fail_on
+            or (severity == "error" and "warning" in self.fail_on)
+        )
+
+
+def _gate(*, fail_on: tuple[str, ...], ignore: tuple[str, ...]) -> Gate:
+    return Gate(
+        fail_on=tuple(_severity_or_code(text) for text in fail_on),
+        ignore=frozenset(text.upper() for text in ignore),
+    )
+
+
+def _severity_or_code(text: str) -> str:
+    lowered = text.lower()
+    return lowered if lowered in {"error", "warning"} else text.upper()
+
+
+finding_options = gather(
+    "gate",
+    _gate,
+    click.option(
+        "--fail-on",
+        multiple=True,
+        metavar="error|warning|CODE",
+        help="End in exit code 1 when there is a finding of this severity (or graver) or with "
+        "this code: for use in tests and pipelines. Repeatable.",
+    ),
+    click.option(
+        "--ignore",
+        multiple=True,
+        metavar="CODE",
+        help="Leave findings with this code out, of the report and of --fail-on. Repeatable.",
+    ),
+)
+
+
+# --- output ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputChoice:
+    """In which form results are written, and where."""
+
+    format: str
+    path: str | None
+    """A file; None is standard output."""
+
+
+def _output(*, format: str, output: str | None) -> OutputChoice:  # noqa: A002 (the option's name)
+    return OutputChoice(format=format, path=None if output == "-" else output)
+
+
+output_options = gather(
+    "output",
+    _output,
+    click.option(
+        "--format",
+        type=click.Choice(FORMATS),
+        default="table",
+        show_default=True,
+        help="table is for people and may change; json, ndjson (one row a line) and csv are for "
+        "programs and keep their keys. Of a summary, ndjson and csv give one list.",
+    ),
+    click.option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=click.Path(dir_okay=False),
+        help="Write to FILE, whole or not at all, instead of standard output.",
+    ),
+)

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where results go: standard output, or a file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import IO, TYPE_CHECKING, TextIO, cast
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..reports.layout import Style
+    from .options import OutputChoice
+
+PLAIN_WIDTH = 120
+"""Columns of tables that do not go to a terminal."""
+
+
+class Sink:
+    """Writes text; `prompt` flushes after each piece, for inputs that are still growing."""
+
+    def __init__(self, stream: IO[str] | None, *, prompt: bool = False) -> None:
+        self._stream = stream
+        self._prompt = prompt
+
+    def pieces(self, pieces: Iterable[str]) -> None:
+        """Write pieces of text one after the other."""
+        for piece in pieces:
+            self.write(piece)
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Write lines, each with its line end."""
+        for line in lines:
+            self.write(f"{line}\n")
+
+    def write(self, text: str) -> None:
+        """Write text."""
+        if self._stream is None:  # standard output is closed
+            return
+        self._stream.write(text)
+        if self._prompt:
+            self._stream.flush()
+
+
+def output_style(choice: OutputChoice) -> Style:
+    """Return width and colours of the place that results go to.
+
+    COLUMNS decides the width where it is set; a terminal has its own, anything else 120 columns.
+    Colours are for terminals only, and not for those that NO_COLOR or TERM=dumb speak against.
+    """
+    from ..reports.layout import Style
+
+    if choice.path is not None or not is_terminal(sys.stdout):
+        width = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns
+        if choice.path is not None or not os.environ.get("COLUMNS", "").isdecimal():
+            width = PLAIN_WIDTH
+        return Style(width=width)
+    width = shutil.get_terminal_size((80, 24)).columns
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return Style(width=width, colour=not plain)
+
+
+def is_terminal(stream: IO[str] | None) -> bool:
+    """Tell whether a stream is a terminal; one that is closed or missing is not."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+@contextmanager
+def open_sink(choice: OutputChoice, inputs: Sequence[str], *, prompt: bool = False) -> Iterator[Sink]:
+    """Give a sink for results; a file takes its name only when the block ends without an error.
+
+    inputs: paths of the captures, which are never overwritten.
+    Raises UsageError where the file cannot be made, or is one of the inputs.
+    """
+    if choice.path is None:
+        yield Sink(sys.stdout, prompt=prompt)
+        return
+    target = Path(choice.path)
+    refuse_input(target, inputs)
+    with _replacing(target) as stream:
+        yield Sink(stream)
+
+
+def refuse_input(target: Path, inputs: Sequence[str]) -> None:
+    """Raise UsageError where the output file is one of the captures."""
+    for path in inputs:
+        with suppress(OSError, ValueError):
+            if path != "-" and target.samefile(path):
+                raise UsageError(f"-o {target}: this is an input; write to another file")
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[IO[str]]:
+    """Open a file beside the target that replaces it when the block ends without an error.
+
+    What is not a regular file (a device, a named pipe) cannot be replaced and is written directly.
+    """
+    mode = _mode(target)
+    if mode is not None and not stat.S_ISREG(mode):
+        with _open(target, "w", target) as stream:
+            yield stream
+        return
+    final = Path(os.path.realpath(target))
+    beside = final.with_name(f".{final.name[:80]}.{token_hex(4)}.part")
+    stream = _open(beside, "x", target)
+    try:
+        with stream:
+            yield stream
+        if mode is not None:
+            beside.chmod(stat.S_IMODE(mode))
+        beside.replace(final)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _mode(path: Path) -> int | None:
+    """Return the mode of a file, None where there is none."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return None
+
+
+def _open(path: Path, mode: str, target: Path) -> TextIO:
+    """Open a file for results; UsageError, naming the target, where that is not possible."""
+    try:
+        return cast(
+            "TextIO", path.open(mode, encoding="utf-8", newline="", errors="backslashreplace")
+        )
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"-o {target}: {reason}") from error
