@@ -83,7 +83,7 @@ class Lab:
     """
 
     def __init__(self, limit_s: float = 120.0) -> None:
-        self.token = f"{os.getpid():x}{secrets.token_hex(3)}"
+        self.token = f"{os.getpid():x}-{secrets.token_hex(3)}"
         self._limit_s = limit_s
         self._namespaces: list[str] = []
         self._processes: list[subprocess.Popen[bytes]] = []

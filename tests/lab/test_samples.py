@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -88,19 +89,19 @@ def test_every_scenario_writes_files_of_the_readme():
     assert len(written) == len(set(written))
 
 
-def namespaces() -> set[str]:
+def leftovers() -> list[str]:
+    """Return the namespaces of this very process: others may be running the lab beside it."""
     done = subprocess.run(
         ["ip", "netns", "list"], capture_output=True, text=True, check=True, timeout=20
     )
-    return {line.split()[0] for line in done.stdout.splitlines() if line}
+    return re.findall(rf"^genevecap-{os.getpid():x}-\S+", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.root
 def test_geneve_is_recorded_with_its_options_and_leaves_nothing(tmp_path):
     needs_lab(record_samples.SCENARIOS["geneve-ovs"].TOOLS)
-    before = namespaces()
     counts = record_samples.record("geneve-ovs", tmp_path)
-    assert namespaces() == before
+    assert leftovers() == []
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(counts)
 
     rows = tshark_fields(
@@ -126,13 +127,12 @@ def test_geneve_is_recorded_with_its_options_and_leaves_nothing(tmp_path):
 @pytest.mark.root
 def test_vxlan_is_recorded_on_its_ports_and_leaves_nothing(tmp_path):
     needs_lab(record_samples.SCENARIOS["vxlan-kernel"].TOOLS)
-    before = namespaces()
     try:
         counts = record_samples.record("vxlan-kernel", tmp_path)
     except record_samples.LabUnavailable as reason:
         pytest.skip(str(reason))
     finally:
-        assert namespaces() == before
+        assert leftovers() == []
 
     rows = tshark_fields(
         tmp_path / "vxlan-kernel.pcapng", "vxlan.vni", "udp.dstport", "vxlan.gbp", "ipv6.version"
