@@ -18,8 +18,9 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 from ..decode.layers import protocol_name
 from ..errors import GenevecapError, ToolMissing
@@ -188,14 +189,8 @@ class _Walk:
             self.zero_udp_length = True
         if not self.ips:
             return
-        ip = self.ips[-1]
-        self.ips[-1] = IpReading(
-            source=ip.source,
-            destination=ip.destination,
-            protocol=ip.protocol,
-            offset=ip.offset,
-            fragment=ip.fragment,
-            zero_length=ip.zero_length,
+        self.ips[-1] = replace(
+            self.ips[-1],
             source_port=_number(layer, f"{name}.srcport"),
             destination_port=_number(layer, f"{name}.dstport"),
         )
@@ -232,14 +227,8 @@ class _Walk:
             return
         tunnel = self.tunnels[-1]
         if tunnel.overhead_bytes is None and tunnel.carrier is not None:
-            self.tunnels[-1] = TunnelReading(
-                kind=tunnel.kind,
-                vni=tunnel.vni,
-                carrier=tunnel.carrier,
-                options=tunnel.options,
-                flags=tunnel.flags,
-                overhead_bytes=offset - tunnel.carrier.offset,
-            )
+            cost = offset - tunnel.carrier.offset
+            self.tunnels[-1] = replace(tunnel, overhead_bytes=cost)
 
 
 def read_packet(packet: Any) -> Reading:
@@ -378,7 +367,7 @@ class Witness:
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="tshark", daemon=True)
 
-    def __enter__(self) -> Witness:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -386,10 +375,8 @@ class Witness:
         self._stop.set()
         loop, task = self._loop, self._task
         if loop is not None and task is not None and self._thread.is_alive():
-            try:
+            with suppress(RuntimeError):  # the loop ended in this moment
                 loop.call_soon_threadsafe(task.cancel)
-            except RuntimeError:  # the loop ended in this moment
-                pass
         self._thread.join()
 
     def __iter__(self) -> Iterator[Reading]:

@@ -171,7 +171,7 @@ class _Request:
         return self._outcome.code
 
     def _judge(self, result: InspectResult) -> InspectResult:
-        """Return the result without the findings to ignore, having looked for what fails the run."""
+        """Return the result without the findings to ignore, having noted what fails the run."""
         if result.interrupted:
             self._outcome.add(ExitCode.INTERRUPTED)
         if any(self._gate.met_by(finding.code, finding.severity) for finding in result.findings):
@@ -247,10 +247,12 @@ class _Request:
     def _judged(self, row: PacketRow) -> PacketRow:
         if not row.findings:
             return row
-        from ..analysis.findings import severity_of
+        if self._gate.fail_on:
+            from ..analysis.findings import rules
 
-        if any(self._gate.met_by(code, severity_of(code)) for code in row.findings):
-            self._outcome.add(ExitCode.DIFFERENCE)
+            known = rules()
+            if any(self._gate.met_by(code, known[code].severity) for code in row.findings):
+                self._outcome.add(ExitCode.DIFFERENCE)
         kept = tuple(code for code in row.findings if code not in self._gate.ignore)
         return row if len(kept) == len(row.findings) else replace(row, findings=kept)
 

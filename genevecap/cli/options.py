@@ -86,12 +86,12 @@ def gather(name: str, build: Callable[..., Any], *options: Decorator) -> Decorat
             return command(*args, **{name: build(**values)}, **kwargs)
 
         known = {parameter.name for parameter in getattr(wrapper, "__click_params__", ())}
+        decorated: Command = wrapper
         for option in reversed(options):
-            wrapper = option(wrapper)
-        parameters = {
-            parameter.name for parameter in wrapper.__click_params__  # type: ignore[attr-defined]
-        } - known
-        return wrapper
+            decorated = option(decorated)
+        added = getattr(decorated, "__click_params__", ())
+        parameters = {parameter.name for parameter in added} - known
+        return decorated
 
     return decorate
 
@@ -197,9 +197,7 @@ def _selector(
             parse_address(text)
         except ValueError as error:
             raise UsageError(f"--addr: {error}") from None
-    return Selector(
-        vnis=vni, addresses=addr, ports=port, points=point, since=since, until=until
-    )
+    return Selector(vnis=vni, addresses=addr, ports=port, points=point, since=since, until=until)
 
 
 selector_options = gather(
@@ -272,14 +270,24 @@ class Gate:
 
 def _gate(*, fail_on: tuple[str, ...], ignore: tuple[str, ...]) -> Gate:
     return Gate(
-        fail_on=tuple(_severity_or_code(text) for text in fail_on),
-        ignore=frozenset(text.upper() for text in ignore),
+        fail_on=tuple(
+            text.lower() if text.lower() in {"error", "warning"} else _code("--fail-on", text)
+            for text in fail_on
+        ),
+        ignore=frozenset(_code("--ignore", text) for text in ignore),
     )
 
 
-def _severity_or_code(text: str) -> str:
-    lowered = text.lower()
-    return lowered if lowered in {"error", "warning"} else text.upper()
+def _code(option: str, text: str) -> str:
+    """Return a finding's code in upper case; UsageError, with those there are, for any other."""
+    from ..analysis.findings import rules
+    from ..errors import UsageError
+
+    known = rules()
+    if text.upper() not in known:
+        words = "error, warning, " if option == "--fail-on" else ""
+        raise UsageError(f"{option}: {text!r} is none of {words}{', '.join(known)}")
+    return text.upper()
 
 
 finding_options = gather(

@@ -76,7 +76,9 @@ def is_terminal(stream: IO[str] | None) -> bool:
 
 
 @contextmanager
-def open_sink(choice: OutputChoice, inputs: Sequence[str], *, prompt: bool = False) -> Iterator[Sink]:
+def open_sink(
+    choice: OutputChoice, inputs: Sequence[str], *, prompt: bool = False
+) -> Iterator[Sink]:
     """Give a sink for results; a file takes its name only when the block ends without an error.
 
     inputs: paths of the captures, which are never overwritten.

@@ -50,9 +50,7 @@ class TerminalProgress:
             sys.stderr.flush()
 
 
-def progress_text(
-    bytes_read: int, bytes_total: int | None, packets: int, elapsed_s: float
-) -> str:
+def progress_text(bytes_read: int, bytes_total: int | None, packets: int, elapsed_s: float) -> str:
     """Return a bar with share, rate and time left; without a total, what was done and the rate."""
     rate = bytes_read / elapsed_s if elapsed_s > 0 else 0.0
     speed = f"{size(int(rate))}/s"

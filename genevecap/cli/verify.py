@@ -58,7 +58,8 @@ def verify(inputs: Inputs, settings: DecodeSettings, output: OutputChoice) -> Ex
 
 
 def _pieces(verification: Verification, output: OutputChoice) -> Iterator[str]:
-    from ..reports import machine, verification as report
+    from ..reports import machine
+    from ..reports import verification as report
 
     if output.format == "json":
         return machine.json_pieces(report.verify_document(verification))

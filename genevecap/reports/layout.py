@@ -50,7 +50,9 @@ class Style:
         """Return the heading of a section, cut to the width, with a note in a lower voice."""
         text = shorten(text, self.width)
         note = shorten(note, max(self.width - cells(text) - GAP, 0)) if note else ""
-        return self.paint(text, "heading") + (f"{' ' * GAP}{self.paint(note, 'dim')}" if note else "")
+        return self.paint(text, "heading") + (
+            f"{' ' * GAP}{self.paint(note, 'dim')}" if note else ""
+        )
 
     def prose(self, text: str, indent: str = "") -> list[str]:
         """Return text as lines that fit the width."""
@@ -137,7 +139,7 @@ def _column_width(texts: Sequence[str]) -> int:
 
 
 def _cut(widths: list[int], floors: list[int], width: int) -> bool:
-    """Lower the widest columns, none below its floor, until the table fits; tell whether it does."""
+    """Lower the widest columns, none below its floor, until the table fits; tell if it does."""
     shown = [i for i, w in enumerate(widths) if w]
     excess = sum(widths) + GAP * (len(shown) - 1) - width
     while excess > 0:

@@ -218,7 +218,9 @@ def _captures(result: InspectResult) -> Table:
         Column(title="first packet", drop=3),
         Column(title="lasting", right=True, drop=2),
         Column(title="points", right=True, drop=6),
-        Column(title="state", floor=9, drop=4, role=lambda text: "warning" if text != "whole" else None),
+        Column(
+            title="state", floor=9, drop=4, role=lambda text: "warning" if text != "whole" else None
+        ),
     )
     rows = [
         [

@@ -52,7 +52,9 @@ def summary_lines(result: InspectResult, style: Style) -> Iterator[str]:
         yield from top_lines(result, "tunnels", LIMITS["tunnels"], style)
     elif result.selected_packets:
         yield ""
-        yield style.heading("No tunnels", "nothing here is VXLAN or Geneve on the ports it looks at")
+        yield style.heading(
+            "No tunnels", "nothing here is VXLAN or Geneve on the ports it looks at"
+        )
     if result.options:
         yield ""
         yield style.heading("Geneve options", plural(len(result.options), "kind"))
@@ -87,13 +89,17 @@ def _header(result: InspectResult, style: Style) -> Iterator[str]:
     yield from (style.paint(line, "dim") for line in _when(result, packets, octets, style))
     if result.selected_packets != packets:
         chosen = f"{count(result.selected_packets)} of {plural(packets, 'packet')} selected"
-        yield style.paint(shorten(f"{chosen}: what follows counts those only", style.width), "warning")
+        yield style.paint(
+            shorten(f"{chosen}: what follows counts those only", style.width), "warning"
+        )
     for capture in captures:
         if capture.cut_short or capture.damage is not None:
             state = f"{state_words(capture)}: {printable(capture.path)}"
             yield style.paint(shorten(state, style.width), "warning")
     if result.interrupted:
-        yield style.paint(shorten("interrupted: counts what was read so far", style.width), "warning")
+        yield style.paint(
+            shorten("interrupted: counts what was read so far", style.width), "warning"
+        )
 
 
 def _when(result: InspectResult, packets: int, octets: int, style: Style) -> Iterator[str]:
@@ -117,8 +123,10 @@ def _ambient(ambient: AmbientSummary, style: Style) -> Iterator[str]:
     mode = style.paint(printable(ambient.mode), "good" if found else None)
     head = "Istio ambient: "
     room = style.width - len(head) - cells(ambient.mode) - 2
-    yield style.paint(head, "heading") + mode + (
-        f"  {style.paint(shorten(note, room), 'dim')}" if note and room > 8 else ""
+    yield (
+        style.paint(head, "heading")
+        + mode
+        + (f"  {style.paint(shorten(note, room), 'dim')}" if note and room > 8 else "")
     )
     if found:
         for evidence in ambient.evidence[:EVIDENCE_LINES]:
@@ -176,6 +184,8 @@ def _places(result: InspectResult, style: Style) -> Iterator[str]:
     lost = sum((point.dropped or 0) + (point.dropped_by_dumpcap or 0) for point in points)
     if len(points) > len(captures) or lost:
         yield ""
-        note = plural(len(points), "interface") + (f", {plural(lost, 'packet')} lost" if lost else "")
+        note = plural(len(points), "interface") + (
+            f", {plural(lost, 'packet')} lost" if lost else ""
+        )
         yield style.heading("Capture points", note)
         yield from top_lines(result, "points", LIMITS["captures"], style)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values as people read them, and text from captures made harmless.
+r"""Values as people read them, and text from captures made harmless.
 
 Names, comments and option data come from whoever wrote the capture.  `printable` is the one way
 by which such text reaches a terminal or a CSV cell: every character that a terminal would obey
 rather than show (controls, escape sequences, bidirectional overrides, line separators, invisible
-and unassigned code points) becomes a visible escape such as `\\x1b` or `\\u202e`.
+and unassigned code points) becomes a visible escape such as `\x1b` or `\u202e`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,7 @@ def cells(text: str) -> int:
     """Return how many columns of a terminal a printable text takes."""
     if text.isascii():
         return len(text)
-    return sum(
-        0 if combining(char) else 1 + (east_asian_width(char) in "WF")
-        for char in text
-    )
+    return sum(0 if combining(char) else 1 + (east_asian_width(char) in "WF") for char in text)
 
 
 def shorten(text: str, width: int, *, middle: bool = False) -> str:
