@@ -87,6 +87,7 @@ class Published:
     """What a project's own published output says about one of its frames."""
 
     citation: str
+    layers: tuple[str, ...]
     tunnels: tuple[Tunnel, ...]
     inner: Inner
 
@@ -102,6 +103,7 @@ def _published(raw: Mapping[str, Any]) -> Published:
     inner = raw["inner"]
     return Published(
         citation=raw["citation"],
+        layers=tuple(raw["layers"]),
         tunnels=tuple(_tunnel(tunnel) for tunnel in raw.get("tunnels", ())),
         inner=Inner(
             source=address(inner["source"]),

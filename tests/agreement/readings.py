@@ -107,6 +107,25 @@ class Congruent(Statement):
         return f"{self.seconds} s + a fraction of {self.fraction_ns} ns modulo 2**32"
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning(Statement):
+    """Layers that begin like this; `further` ones, which are not decoded, may follow."""
+
+    items: tuple[str, ...]
+    further: int = 1
+
+    def agrees(self, ours: object) -> bool:
+        count = len(self.items)
+        return (
+            isinstance(ours, tuple)
+            and ours[:count] == self.items
+            and len(ours) <= count + self.further
+        )
+
+    def __str__(self) -> str:
+        return f"{text(self.items)} and at most {self.further} more"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inner:
     """The innermost IP header that encapsulates, and the ports of its transport header."""
@@ -152,6 +171,7 @@ class Reading:
     captured_bytes: int
     wire_bytes: int | Statement
     time_ns: int | Statement | None
+    layers: tuple[str, ...] | Statement
     tunnels: tuple[Tunnel, ...]
     inner: Inner | None
 
@@ -233,7 +253,7 @@ def _pairs(truth: Reading, ours: Reading) -> Iterator[tuple[str, object, object]
     Where the kinds of the tunnels differ, their fields have no counterpart: one pair says it all;
     the same holds where only one side sees an IP header.
     """
-    for name in ("captured_bytes", "wire_bytes", "time_ns"):
+    for name in ("captured_bytes", "wire_bytes", "time_ns", "layers"):
         yield name, getattr(truth, name), getattr(ours, name)
     kinds = tuple(t.kind for t in truth.tunnels), tuple(t.kind for t in ours.tunnels)
     yield "tunnels", *kinds
@@ -266,6 +286,7 @@ def read_row(row: Mapping[str, Any]) -> Reading:
             captured_bytes=_integer(row["captured_bytes"]),
             wire_bytes=_integer(row["wire_bytes"]),
             time_ns=_integer_or_none(row["time_ns"]),
+            layers=tuple(row["layers"]),
             tunnels=tuple(_read_tunnel(tunnel) for tunnel in row["tunnels"]),
             inner=None if row["inner"] is None else _read_inner(row["inner"]),
         )

@@ -202,7 +202,9 @@ def expectations(corpus: Path, name: str) -> ExpectedFile:
         dataclasses.replace(
             frame,
             skipped_at=None,
-            reading=dataclasses.replace(frame.reading, tunnels=better.tunnels, inner=better.inner),
+            reading=dataclasses.replace(
+                frame.reading, layers=better.layers, tunnels=better.tunnels, inner=better.inner
+            ),
         )
         if frame.reading is not None and (better := published.get((name, frame.number))) is not None
         else frame

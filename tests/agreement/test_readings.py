@@ -10,6 +10,7 @@ import pytest
 from . import readings
 from .readings import (
     AtLeast,
+    Beginning,
     Congruent,
     FormError,
     Inner,
@@ -61,6 +62,7 @@ READING = Reading(
     captured_bytes=120,
     wire_bytes=140,
     time_ns=1_500_000_000_000_000_001,
+    layers=("ethernet", "ipv4", "udp", "geneve", "ethernet", "ipv6", "tcp"),
     tunnels=(
         Tunnel(
             kind="geneve",
@@ -108,6 +110,7 @@ def test_row_that_says_the_same_does_not_differ():
         (("wire_bytes",), 141, "wire_bytes"),
         (("time_ns",), 1_500_000_000_000_000_000, "time_ns"),
         (("time_ns",), None, "time_ns"),
+        (("layers",), ["ethernet", "ipv4", "udp"], "layers"),
         (("tunnels",), [], "tunnels"),
         (("tunnels", 0, "kind"), "vxlan", "tunnels"),
         (("tunnels", 0, "vni"), 6, "tunnels[0].vni"),
@@ -194,6 +197,15 @@ def test_wrapped_fraction_allows_only_what_wraps_to_it():
     assert not Congruent(7, 5).agrees(7 * 10**9 + 5 - 2**32)
 
 
+def test_layers_may_go_on_with_what_is_not_decoded():
+    begins = Beginning(("ethernet", "ipv4"))
+    assert begins.agrees(("ethernet", "ipv4"))
+    assert begins.agrees(("ethernet", "ipv4", "gre"))
+    assert not begins.agrees(("ethernet", "ipv4", "gre", "ipv4"))
+    assert not begins.agrees(("ethernet",))
+    assert not begins.agrees(("ethernet", "vlan", "ipv4"))
+
+
 def test_silence_is_reported():
     inner = Inner(
         source="192.0.2.1",
@@ -202,6 +214,6 @@ def test_silence_is_reported():
         source_port=None,
         destination_port=None,
     )
-    truth = Reading(captured_bytes=1, wire_bytes=1, time_ns=0, tunnels=(), inner=inner)
+    truth = Reading(captured_bytes=1, wire_bytes=1, time_ns=0, layers=(), tunnels=(), inner=inner)
     assert readings.silences(truth) == [("inner.protocol", "why")]
     assert readings.silences(READING) == []

@@ -18,6 +18,7 @@ OURS = ROW | {
     "time_ns": 1_500_000_000_000_000_001,
     "captured_bytes": 100,
     "wire_bytes": 100,
+    "layers": ["ethernet", "ipv4", "udp"],
     "tunnels": [],
     "inner": {
         "source": "192.0.2.1",
@@ -107,7 +108,13 @@ def example():
     expected = expect(record(1, *FRAME), record(2, *tcp), record(3, *FRAME), record(4, *esp))
     different = OURS | {"inner": OURS["inner"] | {"source": "192.0.2.77"}}
     ports = {"protocol": "esp", "source_port": None, "destination_port": None}
-    rows = {1: OURS, 2: OURS, 3: different, 4: OURS | {"inner": OURS["inner"] | ports}}
+    layers = ["ethernet", "ipv4", "esp"]
+    rows = {
+        1: OURS,
+        2: OURS | {"layers": ["ethernet", "ipv4", "tcp"]},
+        3: different,
+        4: OURS | {"layers": layers, "inner": OURS["inner"] | ports},
+    }
     file = verdict(expected, rows, entries=[ENTRY])
     return Survey(decoder="readable", files=(file,), stale=())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from .readings import AtLeast, Congruent, Inner, Option, Silent
+from .readings import AtLeast, Beginning, Congruent, Inner, Option, Silent
 from .truth import expected_file, time_ns
 from .walk import NOT_YET_DECODED
 
@@ -177,6 +177,29 @@ def test_group_policy_counts_only_where_its_flag_is_set():
     policy = VXLAN | {"flag_g": "1", "flag_a": "1", "flag_d": "0"}
     (tunnel,) = one(ETH, ip(), UDP, policy, ETH).reading.tunnels
     assert tunnel.flags == {"group_id": 3, "policy_applied": 1, "dont_learn": 0}
+
+
+def test_layers_are_listed_by_the_contracts_names():
+    vlan = {"L": "vlan", "id": "5"}
+    frame = one(ETH, vlan, ip(), UDP, VXLAN, ETH, ipv6(nxt="6"), TCP, {"L": "tls"})
+    names = ("ethernet", "vlan", "ipv4", "udp", "vxlan", "ethernet", "ipv6", "tcp")
+    assert frame.reading.layers == Beginning(names)
+    sll = {"L": "sll", "etype": "0x0800"}
+    assert one(sll, ARP).reading.layers == Beginning(("sll", "arp"))
+    assert one(sll | {"ifindex": "3"}, ARP).reading.layers == Beginning(("sll2", "arp"))
+    assert one({"L": "raw"}, ip(), ICMP).reading.layers == Beginning(("raw", "ipv4", "icmp"))
+
+
+def test_header_that_did_not_fit_is_not_listed():
+    ports_only = {"L": "udp", "srcport": "40000", "dstport": "53"}
+    frame = one(ETH, ip(), ports_only)
+    assert frame.reading.layers == Beginning(("ethernet", "ipv4"))
+    assert frame.reading.inner == OUTER
+    cut = {"L": "vxlan", "flags": "0x0800", "flag_g": "0"}
+    frame = one(ETH, ip(), UDP, cut)
+    assert frame.reading.layers == Beginning(("ethernet", "ipv4", "udp"))
+    assert frame.reading.tunnels == ()
+    assert one({"L": "raw"}).reading.layers == Beginning(())
 
 
 def test_vxlan_gpe_is_found_though_its_name_is_missing():

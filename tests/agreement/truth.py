@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .readings import AtLeast, Congruent, Reading
+from .readings import AtLeast, Beginning, Congruent, Reading
 from .walk import NOT_YET_DECODED, Layer, Walk, completions, steps
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def _expected_frame(
         time_ns=time_ns(record["time_epoch"]),
         tunnels=tuple(walk.tunnels),
         inner=walk.inner,
+        layers=Beginning(tuple(walk.layers), further=walk.further_layers),
     )
     return ExpectedFrame(
         number=record["n"], reading=reading, skipped_at=walk.skipped_at, record=record

@@ -66,6 +66,9 @@ IP_PROTOCOLS = {
 }
 """IP protocol by the dissector's name of it: needed behind IPv6 extension headers only."""
 
+LAYER_NAMES = {"eth": "ethernet", "ip": "ipv4"}
+"""What CONTRACT calls a layer, where it is not the dissector's name of it."""
+
 IPV6_EXTENSIONS = frozenset({0, 43, 44, 60})
 GTPU_PORT = 2152
 GTPU_G_PDU = 0xFF
@@ -140,6 +143,10 @@ class Walk:
     not_decoded: frozenset[str]
     tunnels: list[Tunnel] = field(default_factory=list)
     inner: Inner | None = None
+    layers: list[str] = field(default_factory=list)
+    """The headers that were read, by CONTRACT's names."""
+    further_layers: int = 1
+    """How many layers that are not decoded genevecap may list behind them."""
     skipped_at: str | None = None
     ip: Layer | None = None
     """The innermost IP header so far."""
@@ -159,18 +166,28 @@ class Walk:
         """Read one step; return whether the next one is to be read."""
         name = step["L"]
         if name in TRANSPARENT or name.startswith("ipv6."):
+            # A name without fields did not fit, or is no header of its own; RAW has no octets.
+            if len(step) > 1 or (name == "raw" and rest):
+                self._list("sll2" if name == "sll" and "ifindex" in step else name)
             return True
         if _is_ip(step):
             return self._ip(step, rest)
         if name in ("udp", "tcp", "sctp"):
             self._ports(step)
             return name == "udp" and self._above_udp(rest)
-        if name in ("icmp", "icmpv6", "arp", "igmp"):
+        if name in ("icmp", "icmpv6", "arp"):
+            if len(step) > 1:
+                self._list(name)
             return False
         if name in ("geneve", "vxlan"):
+            if "vni" not in step:  # the header was cut before it
+                return False
             self._udp_tunnel(step, rest)
             return True
         return self._other(name, step, rest)
+
+    def _list(self, name: str) -> None:
+        self.layers.append(LAYER_NAMES.get(name, name))
 
     def _skip(self, name: str) -> bool:
         self.skipped_at = name
@@ -185,6 +202,7 @@ class Walk:
         if not _is_readable_ip(step):
             return False
         self.ip, self.carried = step, False
+        self._list(step["L"])
         inside = [s for s in rest if not s["L"].startswith("ipv6.")]
         dissected = bool(inside) and inside[0]["L"] in IP_PROTOCOLS
         if _is_fragmented(step) and not dissected:
@@ -211,6 +229,7 @@ class Walk:
             if not inside or "srcport" not in inside[0]:
                 unknown = Silent("first fragment of a datagram that is never completed")
                 self._set_ports(unknown, unknown)
+                self.further_layers = 2  # a transport header, and what it carries
                 self._skip("datagram never completed")
                 return
             if _fragment_payload(ip) >= _transport_header_bytes(inside[0]):
@@ -223,6 +242,8 @@ class Walk:
     def _ports(self, step: Layer) -> None:
         if "srcport" in step and "dstport" in step:
             self._set_ports(int(step["srcport"]), int(step["dstport"]))
+            if step["L"] != "udp" or "length" in step:  # else only the ports were there
+                self._list(step["L"])
 
     def _set_ports(self, source: int | Silent, destination: int | Silent) -> None:
         assert self.inner is not None
@@ -257,8 +278,7 @@ class Walk:
             )
         else:
             kind = "vxlan-gpe" if "next_proto" in step else "vxlan"
-            vni = int(step["vni"]) if "vni" in step else None
-            self._add_tunnel(kind, vni, rest, 8, step)
+            self._add_tunnel(kind, int(step["vni"]), rest, 8, step)
 
     def _add_tunnel(
         self, kind: str, vni: int | None, rest: list[Layer], header_bytes: int, step: Layer
@@ -268,6 +288,8 @@ class Walk:
         source_port, destination_port = self.inner.source_port, self.inner.destination_port
         assert not isinstance(source_port, Statement)
         assert not isinstance(destination_port, Statement)
+        if kind != "ipip":
+            self._list(kind)
         self.tunnels.append(
             Tunnel(
                 kind=kind,
@@ -291,6 +313,7 @@ class Walk:
             self._tunnel_by_name(name, step, rest)
             return True
         if name in ("erspan", "ah", "nsh", "macsec"):
+            self._list(name)
             return True  # ERSPAN is part of its GRE's row; the others are layers, not tunnels
         if any(_is_ip(s) or s["L"] == "eth" for s in rest):
             return self._skip(name)
