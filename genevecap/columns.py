@@ -56,7 +56,7 @@ class TunnelKind(IntEnum):
     IPIP = 8
 
 
-TUNNEL_NAMES = {kind: kind.name.lower().replace("_", "-") for kind in TunnelKind}
+TUNNEL_NAMES: dict[int, str] = {kind: kind.name.lower().replace("_", "-") for kind in TunnelKind}
 
 
 class Finding(IntFlag):

@@ -63,6 +63,7 @@ class Signs:
     """Everything a recogniser may look at."""
 
     tunnels: tuple[TunnelSign, ...] = ()
+    """Every tunnel towards an endpoint that gets a mode's VNI."""
     flows: tuple[FlowSign, ...] = ()
     """Flows that have one of the ports above, most packets first."""
     snat_flows: tuple[FlowSign, ...] = ()
@@ -81,6 +82,8 @@ class RedirectMode:
     """As CONTRACT calls it."""
     versions: ClassVar[str]
     """Istio versions that use it."""
+    vnis: ClassVar[tuple[int, ...]] = ()
+    """VNIs of its own tunnels, where it has any."""
     _registered: ClassVar[dict[str, type[RedirectMode]]] = {}
 
     def __init_subclass__(cls) -> None:

@@ -22,20 +22,34 @@ class IptablesGeneve(RedirectMode):
     name = "iptables-geneve"
     versions = "1.18 to 1.20"
 
+    vnis = (INBOUND_VNI, OUTBOUND_VNI)
+
     @classmethod
     def recognise(cls, signs: Signs) -> tuple[str, ...]:
-        """See `RedirectMode`."""
-        return tuple(
-            f"Geneve VNI {vni} without options, {_ends(tunnels)}: "
-            f"{sum(t.packets for t in tunnels)} packets towards ztunnel ({_DEVICES[vni]})"
-            for vni in _DEVICES
-            if (tunnels := [t for t in signs.tunnels if _is_istio(t, vni)])
-        )
+        """See `RedirectMode`; an endpoint that gets any other Geneve is an underlay's."""
+        underlay = {t.destination for t in signs.tunnels if not _may_be_istio(t)}
+        evidence = []
+        for vni in cls.vnis:
+            tunnels = [
+                t
+                for t in signs.tunnels
+                if _may_be_istio(t) and t.vni == vni and t.destination not in underlay
+            ]
+            if tunnels:
+                evidence.append(
+                    f"Geneve VNI {vni} without options, {_ends(tunnels)}: "
+                    f"{sum(t.packets for t in tunnels)} packets towards ztunnel ({_DEVICES[vni]})"
+                )
+        return tuple(evidence)
 
 
-def _is_istio(tunnel: TunnelSign, vni: int) -> bool:
-    """Tell Istio's tunnel from an underlay that happens to use the VNI: those carry options."""
-    return tunnel.kind == "geneve" and tunnel.vni == vni and not tunnel.packets_with_options
+def _may_be_istio(tunnel: TunnelSign) -> bool:
+    """Tell whether a tunnel has one of Istio's VNIs and no options, as Istio's have none."""
+    return (
+        tunnel.kind == "geneve"
+        and tunnel.vni in _DEVICES
+        and not tunnel.packets_with_options
+    )
 
 
 def _ends(tunnels: list[TunnelSign]) -> str:

@@ -24,6 +24,7 @@ from cython.cimports.libc.stdint import (
 from cython.cimports.libc.stdlib import calloc, free, realloc
 from cython.cimports.libc.string import memset
 
+from ..columns import BATCH_ROWS
 from .tables import (
     FIRST_FRAMES,
     FindingCount,
@@ -36,6 +37,7 @@ from .tables import (
 
 NO_TIME = cython.declare(int64_t, -0x7FFFFFFFFFFFFFFF - 1)
 SEED = cython.declare(uint64_t, hash("genevecap") & 0xFFFFFFFFFFFFFFFF)
+AHEAD = cython.declare(cython.Py_ssize_t, 8)
 NEAR_OPTIONS = cython.declare(uint32_t, 16)
 MULTIPLIER = cython.declare(uint64_t, 0x9E3779B97F4A7C15)
 
@@ -86,6 +88,34 @@ def mix(h: uint64_t, x: uint64_t) -> uint64_t:
     return h ^ (h >> 32)
 
 
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def pack(high: int32_t, low: uint32_t) -> uint64_t:
+    return (cython.cast(uint64_t, cython.cast(uint32_t, high)) << 32) | low
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def hash_of(
+    version: uint8_t,
+    source_hi: uint64_t,
+    source_lo: uint64_t,
+    destination_hi: uint64_t,
+    destination_lo: uint64_t,
+    first: uint64_t,
+    second: uint64_t,
+) -> uint32_t:
+    """Hash two addresses and two packed words."""
+    h: uint64_t = mix(mix(SEED, source_lo), destination_lo)
+    if version == 6:
+        h = mix(mix(h, source_hi), destination_hi)
+    return cython.cast(uint32_t, mix(mix(h, first), second))
+
+
 @cython.cclass
 class KernelTables:
     """The compiled twin of `tables.ReadableTables`."""
@@ -109,6 +139,8 @@ class KernelTables:
     option_room: uint32_t
     last_option: uint32_t
     option_slots: dict
+    flow_hash_: object
+    tunnel_hash_: object
     count_: uint64_t
     plain_: uint64_t
     stops_: dict
@@ -149,6 +181,8 @@ class KernelTables:
         ):
             raise MemoryError
         self.option_slots = {}
+        self.flow_hash_ = array("I")
+        self.tunnel_hash_ = array("I")
         self.stops_ = {}
         self.findings_ = {}
 
@@ -163,24 +197,7 @@ class KernelTables:
     @cython.cfunc
     @cython.exceptval(-1)
     def flow(self, key: cython.pointer(FlowEntry)) -> int64_t:
-        """Return the number of the entry with this key, making it if need be."""
-        h: uint64_t = mix(SEED, key.source_lo)
-        h = mix(h, key.destination_lo)
-        if key.version == 6:
-            h = mix(h, key.source_hi)
-            h = mix(h, key.destination_hi)
-        h = mix(
-            h,
-            (cython.cast(uint64_t, cython.cast(uint32_t, key.source_port)) << 32)
-            | cython.cast(uint32_t, key.destination_port),
-        )
-        h = mix(
-            h,
-            (cython.cast(uint64_t, cython.cast(uint32_t, key.vni)) << 16)
-            | (cython.cast(uint32_t, key.protocol) << 8)
-            | key.version,
-        )
-        key.hash = cython.cast(uint32_t, h)
+        """Return the number of the entry with this key (hash included), making it if need be."""
         slot: uint32_t = key.hash & self.flow_mask
         e: cython.pointer(FlowEntry)
         while self.flow_index[slot]:
@@ -248,24 +265,7 @@ class KernelTables:
     @cython.cfunc
     @cython.exceptval(-1)
     def tunnel(self, key: cython.pointer(TunnelEntry)) -> int64_t:
-        """Return the number of the entry with this key, making it if need be."""
-        h: uint64_t = mix(SEED, key.source_lo)
-        h = mix(h, key.destination_lo)
-        if key.version == 6:
-            h = mix(h, key.source_hi)
-            h = mix(h, key.destination_hi)
-        h = mix(
-            h,
-            (cython.cast(uint64_t, cython.cast(uint32_t, key.vni)) << 32)
-            | cython.cast(uint32_t, key.port),
-        )
-        h = mix(
-            h,
-            (cython.cast(uint64_t, key.kind) << 16)
-            | (cython.cast(uint32_t, key.version) << 8)
-            | key.depth,
-        )
-        key.hash = cython.cast(uint32_t, h)
+        """Return the number of the entry with this key (hash included), making it if need be."""
         slot: uint32_t = key.hash & self.tunnel_mask
         e: cython.pointer(TunnelEntry)
         while self.tunnel_index[slot]:
@@ -425,6 +425,68 @@ class KernelTables:
             e.last = self.count_
         return 0
 
+    @cython.cfunc
+    def hashes(self, d):
+        """Hash all rows first and ask for their slots, so that look-ups do not wait for memory."""
+        version: cython.uchar[::1] = d.inner_version
+        protocol: cython.uchar[::1] = d.inner_protocol
+        source_hi: cython.ulonglong[::1] = d.inner_source_hi
+        source_lo: cython.ulonglong[::1] = d.inner_source_lo
+        destination_hi: cython.ulonglong[::1] = d.inner_destination_hi
+        destination_lo: cython.ulonglong[::1] = d.inner_destination_lo
+        source_port: cython.int[::1] = d.inner_source_port
+        destination_port: cython.int[::1] = d.inner_destination_port
+        tunnel_start: cython.uint[::1] = d.tunnel_start
+        tunnel_count: cython.uchar[::1] = d.tunnel_count
+        table = d.tunnels
+        t_depth: cython.uchar[::1] = table.depth
+        t_kind: cython.uchar[::1] = table.kind
+        t_vni: cython.int[::1] = table.vni
+        t_version: cython.uchar[::1] = table.version
+        t_source_hi: cython.ulonglong[::1] = table.source_hi
+        t_source_lo: cython.ulonglong[::1] = table.source_lo
+        t_destination_hi: cython.ulonglong[::1] = table.destination_hi
+        t_destination_lo: cython.ulonglong[::1] = table.destination_lo
+        t_port: cython.int[::1] = table.destination_port
+        rows: cython.Py_ssize_t = d.count
+        tunnels: cython.Py_ssize_t = table.count
+        i: cython.Py_ssize_t
+        vni: int32_t
+        if len(self.flow_hash_) < rows or len(self.tunnel_hash_) < tunnels:
+            self.flow_hash_ = array("I", bytes(4 * max(rows, BATCH_ROWS)))
+            self.tunnel_hash_ = array("I", bytes(4 * max(tunnels, 2 * BATCH_ROWS)))
+        flow_hash: cython.uint[::1] = self.flow_hash_
+        tunnel_hash: cython.uint[::1] = self.tunnel_hash_
+        with cython.nogil:
+            for i in range(tunnels):
+                tunnel_hash[i] = hash_of(
+                    t_version[i],
+                    t_source_hi[i],
+                    t_source_lo[i],
+                    t_destination_hi[i],
+                    t_destination_lo[i],
+                    pack(t_vni[i], t_port[i]),
+                    pack(t_kind[i], t_depth[i]),
+                )
+                genevecap_prefetch(
+                    cython.address(self.tunnel_index[tunnel_hash[i] & self.tunnel_mask])
+                )
+            for i in range(rows):
+                vni = -1
+                if tunnel_count[i]:
+                    vni = t_vni[tunnel_start[i] + tunnel_count[i] - 1]
+                flow_hash[i] = hash_of(
+                    version[i],
+                    source_hi[i],
+                    source_lo[i],
+                    destination_hi[i],
+                    destination_lo[i],
+                    pack(source_port[i], destination_port[i]),
+                    pack(vni, protocol[i]),
+                )
+                genevecap_prefetch(cython.address(self.flow_index[flow_hash[i] & self.flow_mask]))
+        return self.flow_hash_, self.tunnel_hash_
+
     def update(self, frames, d, capture):
         """See `tables.SummaryTables`."""
         frame: cython.longlong[::1] = frames.frame
@@ -471,6 +533,7 @@ class KernelTables:
         end: cython.Py_ssize_t
         flow: int64_t
         tunnel: int64_t
+        entry: uint32_t
         wire: uint64_t
         time_ns: int64_t
         flow_key: FlowEntry
@@ -480,7 +543,15 @@ class KernelTables:
         memset(cython.address(flow_key), 0, cython.sizeof(flow_key))
         memset(cython.address(tunnel_key), 0, cython.sizeof(tunnel_key))
         syns = array("q")
+        hashes = self.hashes(d)
+        flow_hash: cython.uint[::1] = hashes[0]
+        tunnel_hash: cython.uint[::1] = hashes[1]
+        tunnels: cython.Py_ssize_t = table.count
         for i in range(rows):
+            if i + AHEAD < rows:
+                entry = self.flow_index[flow_hash[i + AHEAD] & self.flow_mask]
+                if entry:
+                    genevecap_prefetch(cython.address(self.flow_entries[entry - 1]))
             if not keep[i]:
                 continue
             self.count_ += 1
@@ -506,6 +577,7 @@ class KernelTables:
                 flow_key.destination_lo = destination_lo[i]
                 flow_key.source_port = source_port[i]
                 flow_key.destination_port = destination_port[i]
+                flow_key.hash = flow_hash[i]
                 flow = self.flow(cython.address(flow_key))
                 f = cython.address(self.flow_entries[flow])
                 f.packets += 1
@@ -520,6 +592,11 @@ class KernelTables:
                 tunnel_key.destination_lo = t_destination_lo[t]
                 tunnel_key.port = t_port[t]
                 tunnel_key.depth = t_depth[t]
+                tunnel_key.hash = tunnel_hash[t]
+                if t + AHEAD < tunnels:
+                    entry = self.tunnel_index[tunnel_hash[t + AHEAD] & self.tunnel_mask]
+                    if entry:
+                        genevecap_prefetch(cython.address(self.tunnel_entries[entry - 1]))
                 tunnel = self.tunnel(cython.address(tunnel_key))
                 e = cython.address(self.tunnel_entries[tunnel])
                 e.packets += 1

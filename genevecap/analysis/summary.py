@@ -15,11 +15,12 @@ from ..ambient import (
     RedirectSign,
     Signs,
     TunnelSign,
+    modes,
     recognise,
 )
 from ..capture.linktypes import link_type_name
 from ..capture.spec import CaptureSpec
-from ..columns import NO_TIME, TUNNEL_NAMES, Finding, Stop, TunnelKind
+from ..columns import NO_TIME, TUNNEL_NAMES, Finding, Stop
 from ..decode import DecodeSettings
 from ..decode.layers import layer_name, protocol_name
 from ..decode.options import class_name, option_name
@@ -82,16 +83,17 @@ def inspect(
                 syns.update(batch.frames, batch.decoded, rows)
     except KeyboardInterrupt:
         interrupted = True
+    tunnels = tables.tunnels()
     return InspectResult(
         captures=tuple(
             capture_summary(state) for state in inputs.states if state.capture is not None
         ),
-        tunnels=_tunnels(tables),
+        tunnels=_tunnels(tunnels),
         options=_options(tables),
         top_flows=tuple(_flow(flow) for flow in tables.top_flows(TOP_FLOWS)),
         stops=_stops(tables),
         findings=_findings(tables, inputs.states),
-        ambient=_ambient(tables, syns.signs(inputs.points.names)),
+        ambient=_ambient(tables, tunnels, syns.signs(inputs.points.names)),
         stop_layers=_stop_layers(tables),
         selected_packets=tables.selected(),
         flows=tables.flow_count(),
@@ -141,11 +143,11 @@ def _time(time_ns: int) -> int | None:
     return None if time_ns == NO_TIME else time_ns
 
 
-def _tunnels(tables: SummaryTables) -> tuple[TunnelSummary, ...]:
-    rows = sorted(tables.tunnels(), key=lambda t: (-t.packets, -t.wire_bytes, *t[:9]))
+def _tunnels(counts: list[TunnelCount]) -> tuple[TunnelSummary, ...]:
+    rows = sorted(counts, key=lambda t: (-t.packets, -t.wire_bytes, *t[:9]))
     return tuple(
         TunnelSummary(
-            kind=TUNNEL_NAMES[TunnelKind(t.kind)],
+            kind=TUNNEL_NAMES[t.kind],
             vni=_optional(t.vni),
             source=address_text(t.version, t.source_hi, t.source_lo),
             destination=address_text(t.version, t.destination_hi, t.destination_lo),
@@ -234,14 +236,16 @@ def _findings(
     return tuple(sorted(result, key=lambda f: (order.index(f.severity), -f.packets, f.code)))
 
 
-def _ambient(tables: SummaryTables, redirects: tuple[RedirectSign, ...]) -> AmbientSummary:
+def _ambient(
+    tables: SummaryTables, tunnels: list[TunnelCount], redirects: tuple[RedirectSign, ...]
+) -> AmbientSummary:
     flows: dict[FlowCount, None] = {}
     for port in (HBONE_PORT, OUTBOUND_PORT, INBOUND_PLAINTEXT_PORT):
         flows.update(dict.fromkeys(tables.flows_with_port(port, _SIGN_FLOWS)))
     snat = [parse_address(text) for text in SNAT_ADDRESSES]
     mode, evidence = recognise(
         Signs(
-            tunnels=tuple(_tunnel_sign(tunnel) for tunnel in tables.tunnels()),
+            tunnels=_tunnel_signs(tunnels),
             flows=tuple(_flow_sign(flow) for flow in flows),
             snat_flows=tuple(
                 _flow_sign(flow)
@@ -254,9 +258,19 @@ def _ambient(tables: SummaryTables, redirects: tuple[RedirectSign, ...]) -> Ambi
     return AmbientSummary(mode=mode, evidence=evidence)
 
 
+def _tunnel_signs(tunnels: list[TunnelCount]) -> tuple[TunnelSign, ...]:
+    """Return the tunnels towards every endpoint that gets one of a redirect mode's VNIs.
+
+    All tunnels of such an endpoint, because what else it gets tells ztunnel from an underlay.
+    """
+    vnis = {vni for mode in modes().values() for vni in mode.vnis}
+    ends = {(t.version, t.destination_hi, t.destination_lo) for t in tunnels if t.vni in vnis}
+    return tuple(_tunnel_sign(t) for t in tunnels if (t.version, t.destination_hi, t.destination_lo) in ends)
+
+
 def _tunnel_sign(t: TunnelCount) -> TunnelSign:
     return TunnelSign(
-        kind=TUNNEL_NAMES[TunnelKind(t.kind)],
+        kind=TUNNEL_NAMES[t.kind],
         vni=_optional(t.vni),
         source=address_text(t.version, t.source_hi, t.source_lo),
         destination=address_text(t.version, t.destination_hi, t.destination_lo),

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ExitCode, UsageError
+from .interrupt import Interruptible
 from .messages import Outcome
 from .options import (
     Gate,
@@ -26,11 +28,15 @@ from .output import Sink, is_terminal, open_sink, output_style
 from .progress import show_progress
 
 if TYPE_CHECKING:
+    from ..analysis.packets import FrameAnswer
     from ..analysis.results import InspectResult, PacketRow
     from ..analysis.select import Selector
     from ..decode.settings import DecodeSettings
 
 TABLES = ("captures", "points", "tunnels", "options", "top_flows", "stops", "findings")
+
+LOOK_AHEAD = 200
+"""Rows that decide how wide the columns of `--packets` begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +210,7 @@ class _Request:
         from ..analysis.packets import packets as analyse
 
         prompt = self._inputs.growing
-        quiet = self._output.path is not None or not is_terminal(_stdout())
+        quiet = self._output.path is not None or not is_terminal(sys.stdout)
         with (
             show_progress(wanted=quiet) as progress,
             open_sink(self._output, self._paths, prompt=prompt) as sink,
@@ -216,7 +222,10 @@ class _Request:
                 on_problem=self._outcome.problem,
                 progress=progress,
             )
-            self._write_rows(self._until_interrupted(rows), sink)
+            interruptible = Interruptible()
+            self._write_rows(map(self._judged, interruptible.rows(rows)), sink)
+            if interruptible.interrupted:
+                self._outcome.add(ExitCode.INTERRUPTED)
         return self._outcome.code
 
     def _write_rows(self, rows: Iterator[PacketRow], sink: Sink) -> None:
@@ -224,7 +233,8 @@ class _Request:
         from ..reports.packets import packet_lines
 
         if self._output.format == "table":
-            sink.lines(packet_lines(rows, output_style(self._output)))
+            look_ahead = 0 if self._inputs.growing else LOOK_AHEAD
+            sink.lines(packet_lines(rows, output_style(self._output), look_ahead=look_ahead))
         elif self._output.format == "csv":
             sink.pieces(machine.packet_csv(rows))
         elif self._output.format == "ndjson":
@@ -235,14 +245,6 @@ class _Request:
                 "packets": map(machine.packet_row, rows),
             }
             sink.pieces(machine.json_pieces(document))
-
-    def _until_interrupted(self, rows: Iterator[PacketRow]) -> Iterator[PacketRow]:
-        """Yield judged rows; an interrupt ends them, so that the document can be finished."""
-        try:
-            for row in rows:
-                yield self._judged(row)
-        except KeyboardInterrupt:
-            self._outcome.add(ExitCode.INTERRUPTED)
 
     def _judged(self, row: PacketRow) -> PacketRow:
         if not row.findings:
@@ -272,7 +274,7 @@ class _Request:
             sink.pieces(self._frame_pieces(answer))
         return self._outcome.code
 
-    def _frame_pieces(self, answer: Any) -> Iterator[str]:
+    def _frame_pieces(self, answer: FrameAnswer) -> Iterator[str]:
         from ..reports import frame, machine
 
         if self._output.format == "json":
@@ -286,9 +288,3 @@ class _Request:
 
 def _ended(lines: Iterator[str]) -> Iterator[str]:
     return (f"{line}\n" for line in lines)
-
-
-def _stdout() -> Any:
-    import sys
-
-    return sys.stdout

@@ -8,6 +8,7 @@ ends at the width of the terminal.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from ..addresses import endpoint_text
@@ -22,25 +23,31 @@ _RIGHT = frozenset((0, 1, 2))
 _FIRST_WIDTHS = (5, 11, 5, 5, 11, 24, 0)
 
 
-def packet_lines(rows: Iterable[PacketRow], style: Style) -> Iterator[str]:
+def packet_lines(
+    rows: Iterable[PacketRow], style: Style, *, look_ahead: int = 0
+) -> Iterator[str]:
     """Yield a heading and one line per frame.
 
+    look_ahead: rows to wait for before the first line, so that columns begin as wide as those need.
     Times are seconds since the first frame with a time; the line above the heading says when that
     was.  Narrow terminals do without capture points (below 100 columns) and without the tunnels'
     addresses (below 120).
     """
     widths = list(_FIRST_WIDTHS)
     shown = [i for i in range(len(_TITLES)) if i != 3 or style.width >= 100]
-    start_ns: int | None = None
-    headed = False
-    for row in rows:
-        if start_ns is None and row.time_ns is not None:
+    rows = iter(rows)
+    first = list(islice(rows, max(look_ahead, 1)))
+    if not first:
+        return
+    start_ns = next((row.time_ns for row in first if row.time_ns is not None), None)
+    for row in first:
+        _line(_texts(row, start_ns, style), shown, widths, style.width)
+    start = "unknown, no packet has a time yet" if start_ns is None else moment(start_ns)
+    yield style.paint(shorten(f"second 0: {start}", style.width), "dim")
+    yield style.paint(_line(_TITLES, shown, widths, style.width), "title")
+    for row in chain(first, rows):
+        if start_ns is None:
             start_ns = row.time_ns
-        if not headed:
-            headed = True
-            start = "no time" if start_ns is None else moment(start_ns)
-            yield style.paint(shorten(f"second 0: {start}", style.width), "dim")
-            yield style.paint(_line(_TITLES, shown, widths, style.width), "title")
         line = _line(_texts(row, start_ns, style), shown, widths, style.width)
         yield style.paint(line, _role(row))
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from ...columns import Stop
 from ..layers import Layer
+from .fields import Header, hexadecimal
 from .protocol import Protocol
 from .walk import Walk
 
@@ -31,6 +32,7 @@ class Esp(Protocol):
 
     layer = Layer.ESP
     HEADER_BYTES = 0
+    SOURCE = "RFC 4303 section 2"
 
     @staticmethod
     def fits(walk: Walk, offset: int) -> bool:
@@ -43,3 +45,10 @@ class Esp(Protocol):
     def decode(walk: Walk, offset: int) -> int:  # noqa: ARG004 - nothing is read
         """End here: what follows is encrypted."""
         return walk.end(Stop.UNSUPPORTED)
+
+    @staticmethod
+    def fields(header: Header) -> None:
+        """Describe what is not encrypted."""
+        spi = header.number("spi", SPI, 4, hexadecimal(8))
+        sequence = header.number("sequence_number", SEQUENCE, 4)
+        header.summary = f"SPI {spi:#010x}, sequence {sequence}"

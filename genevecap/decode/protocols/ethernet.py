@@ -20,14 +20,16 @@ from __future__ import annotations
 
 from struct import Struct
 
-from ..layers import ETHERTYPE_SPACE, ETHERTYPES, Layer
+from ..layers import ETHERTYPE_SPACE, ETHERTYPES, Layer, layer_name
+from .fields import Header
 from .protocol import Protocol
 from .walk import Walk
 
 DESTINATION = 0
 SOURCE = 6
 TYPE = 12
-HEADER_BYTES = TYPE + 2
+TYPE_BYTES = 2
+HEADER_BYTES = TYPE + TYPE_BYTES
 
 MIN_TYPE = 0x0600
 """Below it the field is the length of an 802.3 frame, and LLC follows."""
@@ -46,11 +48,25 @@ def next_by_type(walk: Walk, type_offset: int) -> int:
     return Layer.LLC
 
 
+def describe_type(header: Header, at: int) -> str:
+    """Describe a type-or-length field and return its text."""
+    if header.read(at, TYPE_BYTES) < MIN_TYPE:
+        return f"length {header.number('length', at, TYPE_BYTES)}"
+    return type_text(header.number("type", at, TYPE_BYTES, type_text))
+
+
+def type_text(number: int) -> str:
+    """Return an EtherType by name and number."""
+    layer = ETHERTYPES.get(number)
+    return f"{number:#06x}" if layer is None else f"{layer_name(layer)} ({number:#06x})"
+
+
 class Ethernet(Protocol):
     """Ethernet header, of the capture or inside a tunnel."""
 
     layer = Layer.ETHERNET
     HEADER_BYTES = HEADER_BYTES
+    SOURCE = "IEEE 802.3 section 3.2"
 
     @staticmethod
     def decode(walk: Walk, offset: int) -> int:
@@ -59,3 +75,11 @@ class Ethernet(Protocol):
             high, low, source_high, source_low = _ADDRESSES.unpack_from(walk.data, offset)
             walk.link = (source_high << 32 | source_low, high << 32 | low)
         return next_by_type(walk, offset + TYPE)
+
+    @staticmethod
+    def fields(header: Header) -> None:
+        """Describe addresses and type."""
+        destination = header.mac("destination", DESTINATION)
+        source = header.mac("source", SOURCE)
+        header.summary = f"{source} > {destination}"
+        header.summary += f", {describe_type(header, TYPE)}"

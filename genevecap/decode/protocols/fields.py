@@ -197,7 +197,15 @@ class Header:
             source = source or self.source
             self._fields.append(
                 Field(
-                    name, group.value, printable(group.text), start, length, source, None, None, parts
+                    name,
+                    group.value,
+                    printable(group.text),
+                    start,
+                    length,
+                    source,
+                    None,
+                    None,
+                    parts,
                 )
             )
 

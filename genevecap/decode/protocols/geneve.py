@@ -27,10 +27,18 @@ from struct import Struct
 
 from ...columns import Finding, Stop, TunnelKind
 from ..layers import ETHERTYPE_SPACE, ETHERTYPES, Layer
+from .ethernet import type_text
+from .fields import Field, Header, printable, shorten
+from .fields import Header
 from .protocol import Protocol
 from .walk import Walk
 
-HEADER_BYTES = 8
+FIRST = 0
+FLAGS = 1
+PROTOCOL = 2
+VNI = 4
+RESERVED_OCTET = 7
+HEADER_BYTES = RESERVED_OCTET + 1
 
 VERSION_MASK = 0xC0000000
 OPTION_LENGTH_MASK = 0x3F000000
@@ -42,7 +50,11 @@ OPTION_LENGTH_SHIFT = 24 - 2  # of words, to octets
 RESERVED_LOW = 0x000000FF
 """Of the second word, below the VNI."""
 
-OPTION_HEADER_BYTES = 4
+OPTION_SOURCE = "RFC 8926 section 3.5"
+OPTION_CLASS = 0
+OPTION_TYPE = 2
+OPTION_FLAGS = 3
+OPTION_HEADER_BYTES = OPTION_FLAGS + 1
 OPTION_LENGTH = 0x1F
 """Words of data, in the last octet of the option header."""
 OPTION_RESERVED = 0xE0
@@ -70,6 +82,7 @@ class Geneve(Protocol):
 
     layer = Layer.GENEVE
     HEADER_BYTES = HEADER_BYTES
+    SOURCE = "RFC 8926 section 3.4"
     TUNNEL = True
 
     @staticmethod
@@ -122,6 +135,28 @@ class Geneve(Protocol):
         number = first & PROTOCOL_MASK
         return ETHERTYPES.get(number) or ETHERTYPE_SPACE | number
 
+    @staticmethod
+    def fields(header: Header) -> None:
+        """Describe the header, and every option that is there whole."""
+        version = header.bits("version", FIRST, 0, 2)
+        words = header.bits("option_length", FIRST, 2, 6, lambda words: f"{4 * words} octets")
+        oam = header.flag("oam", FLAGS, 0)
+        critical = header.flag("critical", FLAGS, 1)
+        header.bits("reserved_1", FLAGS, 2, 6)
+        number = header.number("protocol_type", PROTOCOL, 2, type_text)
+        vni = header.number("vni", VNI, 3)
+        header.number("reserved_2", RESERVED_OCTET, 1)
+        header.summary = f"VNI {vni}, {type_text(number)}"
+        if version:
+            header.summary = f"version {version}, unknown: the rest is not decoded"
+            return
+        header.summary += ", OAM" * oam + ", critical options" * critical
+        if words:
+            with header.group("options", HEADER_BYTES, words << 2) as group:
+                count = _describe_options(header, HEADER_BYTES + (words << 2))
+                group.text = f"{count} options"
+                header.summary += f", {count} options"
+
 
 def _find_short(walk: Walk, end: int) -> None:
     """Find G02 where a Geneve header ends beyond the UDP payload."""
@@ -167,3 +202,75 @@ def _list_options(walk: Walk, offset: int, area_end: int, critical_flag: int) ->
         findings |= _G06
     walk.findings |= findings
     return row - start
+
+
+def _describe_options(header: Header, area_end: int) -> int:
+    """Describe the options up to `area_end`. Returns how many were there whole."""
+    count = 0
+    at = HEADER_BYTES
+    while at < area_end:
+        if at + OPTION_HEADER_BYTES > area_end:  # cannot happen while both count words
+            header.octets("left_over", at, area_end - at, source=OPTION_SOURCE)
+            break
+        size = OPTION_HEADER_BYTES + ((header.read(at + OPTION_FLAGS, 1) & OPTION_LENGTH) << 2)
+        if at + size > area_end:
+            header.octets("broken_option", at, area_end - at, source=OPTION_SOURCE)
+            break
+        _describe_option(header, at, size)
+        count += 1
+        at += size
+    return count
+
+
+def _describe_option(header: Header, at: int, size: int) -> None:
+    from ..options import class_name, option_name  # noqa: PLC0415 - never on the quick path
+
+    source = OPTION_SOURCE
+    with header.group("option", at, size, source=source) as group:
+        option_class = header.number(
+            "class", at + OPTION_CLASS, 2, lambda n: f"{class_name(n)} ({n:#06x})", source
+        )
+        with header.group("type", at + OPTION_TYPE, 1, source=source) as whole:
+            critical = header.flag("critical", at + OPTION_TYPE, 0, source)
+            option_type = header.read(at + OPTION_TYPE, 1)
+            whole.value, whole.text = option_type, f"{option_type:#04x}"
+        header.bits("reserved", at + OPTION_FLAGS, 0, 3, source=source)
+        header.bits("length", at + OPTION_FLAGS, 3, 5, lambda n: f"{4 * n} octets", source)
+        data_bytes = size - OPTION_HEADER_BYTES
+        name = option_name(option_class, option_type, data_bytes) or "unknown option"
+        group.text = (
+            f"{name}, {class_name(option_class)}, type {option_type:#04x}"
+            f"{', critical' if critical else ''}, {data_bytes} octets"
+        )
+        if data_bytes:
+            _describe_data(header, at + OPTION_HEADER_BYTES, option_class, option_type, data_bytes)
+
+
+def _describe_data(
+    header: Header, at: int, option_class: int, option_type: int, data_bytes: int
+) -> None:
+    """Describe the data of an option by the layout that the registry has for it."""
+    from ..options import decode_option  # noqa: PLC0415 - never on the quick path
+
+    start = header.need(at, data_bytes)
+    data = bytes(header.data[start : start + data_bytes])
+    parts = []
+    for field in decode_option(option_class, option_type, data):
+        first, bit = divmod(field.bit_offset, 8)
+        length = (bit + field.bit_length + 7) // 8
+        whole = bit == 0 and field.bit_length % 8 == 0
+        parts.append(
+            Field(
+                field.name,
+                field.value,
+                printable(field.text),
+                start + first,
+                length,
+                OPTION_SOURCE,
+                None if whole else bit,
+                None if whole else field.bit_length,
+            )
+        )
+    header.append(
+        Field("data", data, shorten(data), start, data_bytes, OPTION_SOURCE, children=tuple(parts))
+    )

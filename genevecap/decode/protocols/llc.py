@@ -16,14 +16,20 @@ from __future__ import annotations
 
 from ...columns import Stop
 from ..layers import ETHERTYPE_SPACE, ETHERTYPES, Layer
+from .ethernet import type_text
+from .fields import Header, hexadecimal
 from .protocol import Protocol
 from .walk import Walk
 
+DSAP = 0
+SSAP = 1
 CONTROL = 2
 HEADER_BYTES = CONTROL + 1
 OUI = HEADER_BYTES
 PROTOCOL = OUI + 3
 SNAP_BYTES = PROTOCOL + 2
+
+SAPS = {0x42: "spanning tree", 0xAA: "SNAP", 0xE0: "IPX", 0xF0: "NetBIOS", 0xFE: "IS-IS"}
 
 SNAP = b"\xaa\xaa\x03"
 ENCAPSULATED_ETHERNET = b"\0\0\0"
@@ -35,6 +41,7 @@ class Llc(Protocol):
 
     layer = Layer.LLC
     HEADER_BYTES = HEADER_BYTES
+    SOURCE = "IEEE 802.2 section 3.2"
 
     @staticmethod
     def decode(walk: Walk, offset: int) -> int:
@@ -51,3 +58,17 @@ class Llc(Protocol):
             return walk.end(Stop.UNSUPPORTED)
         number = data[offset + PROTOCOL] << 8 | data[offset + PROTOCOL + 1]
         return ETHERTYPES.get(number) or ETHERTYPE_SPACE | number
+
+    @staticmethod
+    def fields(header: Header) -> None:
+        """Describe LLC, and SNAP where it is."""
+        dsap = header.number("dsap", DSAP, 1, SAPS)
+        ssap = header.number("ssap", SSAP, 1, SAPS)
+        control = header.number("control", CONTROL, 1, hexadecimal(2))
+        header.summary = f"DSAP {dsap:#04x}, SSAP {ssap:#04x}, control {control:#04x}"
+        if bytes((dsap, ssap, control)) == SNAP:
+            source = "RFC 1042"
+            oui = header.number("oui", OUI, 3, hexadecimal(6), source)
+            text = type_text if oui == 0 else hexadecimal(4)
+            number = header.number("protocol", PROTOCOL, 2, text, source)
+            header.summary = f"SNAP, OUI {oui:#08x}, protocol {text(number)}"

@@ -20,14 +20,19 @@ from __future__ import annotations
 
 from ...columns import Stop
 from ..layers import Layer
+from .fields import Header
 from .protocol import Protocol
 from .walk import Walk
 
+LABEL = 0
 BOTTOM = 2
 BOTTOM_BIT = 0x01
 TTL = 3
 HEADER_BYTES = TTL + 1
 CONTROL_WORD_BYTES = 4
+
+LABELS = {0: "IPv4 explicit null", 1: "router alert", 2: "IPv6 explicit null", 3: "implicit null"}
+"""RFC 3032 section 2.1, reserved values."""
 
 FIRST_NIBBLES = {4: Layer.IPV4, 6: Layer.IPV6}
 
@@ -37,6 +42,7 @@ class Mpls(Protocol):
 
     layer = Layer.MPLS
     HEADER_BYTES = HEADER_BYTES
+    SOURCE = "RFC 3032 section 2.1"
 
     @staticmethod
     def decode(walk: Walk, offset: int) -> int:
@@ -53,3 +59,17 @@ class Mpls(Protocol):
             return walk.cut(end + CONTROL_WORD_BYTES)
         walk.next = walk.link_end = end + CONTROL_WORD_BYTES
         return Layer.ETHERNET
+
+    @staticmethod
+    def fields(header: Header) -> None:
+        """Describe the label, and the control word after the last one."""
+        label = header.bits("label", LABEL, 0, 20, LABELS)
+        traffic_class = header.bits("traffic_class", LABEL, 20, 3, source="RFC 5462 section 2")
+        bottom = header.flag("bottom_of_stack", BOTTOM, 7)
+        ttl = header.number("ttl", TTL, 1)
+        header.summary = f"label {label}, traffic class {traffic_class}, TTL {ttl}"
+        if bottom and header.rest(HEADER_BYTES) and not header.data[header.end] >> 4:
+            source = "RFC 4385 section 3"
+            with header.group("control_word", HEADER_BYTES, CONTROL_WORD_BYTES, source=source):
+                header.bits("reserved", HEADER_BYTES, 4, 12, source=source)
+                header.number("sequence", HEADER_BYTES + 2, 2, source=source)

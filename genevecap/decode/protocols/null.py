@@ -16,7 +16,8 @@ network order.
 from __future__ import annotations
 
 from ...columns import Stop
-from ..layers import Layer
+from ..layers import Layer, layer_name
+from .fields import Header
 from .protocol import Protocol
 from .walk import Walk
 
@@ -42,11 +43,18 @@ def read_family(octets: bytes | bytearray) -> int:
     return family if family <= MAX_FAMILY else int.from_bytes(octets, "little")
 
 
+def family_text(family: int) -> str:
+    """Return an address family by name and number."""
+    layer = FAMILIES.get(family)
+    return str(family) if layer is None else f"{layer_name(layer)} ({family})"
+
+
 class Null(Protocol):
     """Address family in the octet order of the machine that captured."""
 
     layer = Layer.NULL
     HEADER_BYTES = HEADER_BYTES
+    SOURCE = "https://www.tcpdump.org/linktypes.html"
 
     @staticmethod
     def decode(walk: Walk, offset: int) -> int:
@@ -54,12 +62,21 @@ class Null(Protocol):
         walk.next = walk.link_end = end = offset + HEADER_BYTES
         return FAMILIES.get(read_family(walk.data[offset:end])) or walk.end(Stop.UNSUPPORTED)
 
+    @staticmethod
+    def fields(header: Header) -> None:
+        """Describe the address family."""
+        start = header.need(FAMILY, HEADER_BYTES)
+        family = read_family(header.data[start : start + HEADER_BYTES])
+        header.number("family", FAMILY, HEADER_BYTES, family_text(family))
+        header.summary = f"address family {family_text(family)}"
+
 
 class Loop(Protocol):
     """Address family in network octet order."""
 
     layer = Layer.LOOP
     HEADER_BYTES = HEADER_BYTES
+    SOURCE = "https://www.tcpdump.org/linktypes.html"
 
     @staticmethod
     def decode(walk: Walk, offset: int) -> int:
@@ -67,3 +84,9 @@ class Loop(Protocol):
         walk.next = walk.link_end = end = offset + HEADER_BYTES
         family = int.from_bytes(walk.data[offset:end], "big")
         return FAMILIES.get(family) or walk.end(Stop.UNSUPPORTED)
+
+    @staticmethod
+    def fields(header: Header) -> None:
+        """Describe the address family."""
+        family = header.number("family", FAMILY, HEADER_BYTES, family_text)
+        header.summary = f"address family {family_text(family)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ...columns import Stop
 from ..layers import Layer
+from .fields import Header
 from .protocol import Protocol
 from .walk import Walk
 
@@ -20,6 +21,7 @@ class Raw(Protocol):
 
     layer = Layer.RAW
     HEADER_BYTES = 0
+    SOURCE = "https://www.tcpdump.org/linktypes.html"
 
     @staticmethod
     def decode(walk: Walk, offset: int) -> int:
@@ -28,3 +30,8 @@ class Raw(Protocol):
         if offset + NIBBLE_BYTES > walk.limit:
             return walk.cut(offset + NIBBLE_BYTES)
         return VERSIONS.get(walk.data[offset] >> 4) or walk.end(Stop.MALFORMED)
+
+    @staticmethod
+    def fields(header: Header) -> None:
+        """Describe nothing: the version nibble belongs to the IP header."""
+        header.summary = "no link-layer header"

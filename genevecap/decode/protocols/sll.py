@@ -19,12 +19,35 @@ r"""Linux cooked capture: https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.h
 from __future__ import annotations
 
 from ..layers import ETHERTYPE_SPACE, ETHERTYPES, Layer
-from .ethernet import MIN_TYPE
+from .ethernet import MIN_TYPE, type_text
+from .fields import Header, show
 from .protocol import Protocol
 from .walk import Walk
 
-PROTOCOL = 14
+PACKET_TYPE = 0
+ARPHRD_TYPE = 2
+ADDRESS_LENGTH = 4
+ADDRESS = 6
+ADDRESS_BYTES = 8
+PROTOCOL = ADDRESS + ADDRESS_BYTES
 HEADER_BYTES = PROTOCOL + 2
+
+PACKET_TYPES = {
+    0: "to us",
+    1: "broadcast",
+    2: "multicast",
+    3: "to somebody else",
+    4: "sent by us",
+}
+ARPHRD_TYPES = {
+    1: "Ethernet",
+    768: "IPIP",
+    772: "loopback",
+    778: "GRE",
+    824: "netlink",
+    65534: "no link header",
+}
+"""Linux, include/uapi/linux/if_arp.h."""
 
 LLC_PROTOCOL = 0x0004
 """ETH_P_802_2: an 802.3 frame of which the cooked header keeps what follows the length."""
@@ -37,11 +60,19 @@ def next_by_protocol(number: int) -> int:
     return Layer.LLC if number == LLC_PROTOCOL else ETHERTYPE_SPACE | number
 
 
+def describe_address(header: Header, at: int, length: int) -> None:
+    """Describe the link-layer address at `at`, of which `length` octets are meant."""
+    used = min(length, ADDRESS_BYTES)
+    octets = bytes(header.data[header.offset + at : header.offset + at + used])
+    header.octets("address", at, ADDRESS_BYTES, octets.hex(":"))
+
+
 class Sll(Protocol):
     """Cooked header, version 1."""
 
     layer = Layer.SLL
     HEADER_BYTES = HEADER_BYTES
+    SOURCE = "https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html"
 
     @staticmethod
     def decode(walk: Walk, offset: int) -> int:
@@ -49,3 +80,14 @@ class Sll(Protocol):
         data = walk.data
         walk.next = walk.link_end = offset + HEADER_BYTES
         return next_by_protocol(data[offset + PROTOCOL] << 8 | data[offset + PROTOCOL + 1])
+
+    @staticmethod
+    def fields(header: Header) -> None:
+        """Describe the cooked header."""
+        packet_type = header.number("packet_type", PACKET_TYPE, 2, PACKET_TYPES)
+        header.summary = show(packet_type, PACKET_TYPES)
+        header.number("arphrd_type", ARPHRD_TYPE, 2, ARPHRD_TYPES)
+        length = header.number("address_length", ADDRESS_LENGTH, 2)
+        describe_address(header, ADDRESS, length)
+        number = header.number("protocol", PROTOCOL, 2, type_text)
+        header.summary += f", {type_text(number)}"

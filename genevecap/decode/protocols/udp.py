@@ -21,14 +21,25 @@ from struct import Struct
 from ...columns import Stop
 from ..layers import Layer
 from ..settings import TENTATIVE
+from .fields import Header
+from .ipv4 import describe_length
 from .protocol import PROTOCOLS, Protocol
 from .walk import Walk
 
-HEADER_BYTES = 8
-PORTS_BYTES = 4
+SOURCE_PORT = 0
+DESTINATION_PORT = 2
+LENGTH = 4
+CHECKSUM = 6
+PORTS_BYTES = DESTINATION_PORT + 2
+HEADER_BYTES = CHECKSUM + 2
 
 PORTS = Struct(">HH")
 _HEADER = Struct(">HHH")
+
+
+def describe_checksum(checksum: int) -> str:
+    """Return the text of a checksum that may be left out."""
+    return f"{checksum:#06x}" if checksum else "0x0000 (none)"
 
 
 class Udp(Protocol):
@@ -36,6 +47,7 @@ class Udp(Protocol):
 
     layer = Layer.UDP
     HEADER_BYTES = HEADER_BYTES
+    SOURCE = "RFC 768"
 
     @staticmethod
     def partial(walk: Walk, offset: int) -> None:
@@ -62,3 +74,13 @@ class Udp(Protocol):
             if not PROTOCOLS[layer].fits(walk, payload):
                 return 0
         return layer
+
+    @staticmethod
+    def fields(header: Header) -> None:
+        """Describe the header."""
+        source = header.number("source_port", SOURCE_PORT, 2)
+        destination = header.number("destination_port", DESTINATION_PORT, 2)
+        header.summary = f"{source} > {destination}"
+        length = header.number("length", LENGTH, 2, describe_length)
+        header.number("checksum", CHECKSUM, 2, describe_checksum)
+        header.summary += f", length {length}"

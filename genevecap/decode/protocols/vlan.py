@@ -15,12 +15,14 @@ The layer begins after the type field that announces the tag.
 from __future__ import annotations
 
 from ..layers import Layer
-from .ethernet import next_by_type
+from .ethernet import TYPE_BYTES, describe_type, next_by_type
+from .fields import Header
 from .protocol import Protocol
 from .walk import Walk
 
+TCI = 0
 TYPE = 2
-HEADER_BYTES = TYPE + 2
+HEADER_BYTES = TYPE + TYPE_BYTES
 
 
 class Vlan(Protocol):
@@ -28,8 +30,18 @@ class Vlan(Protocol):
 
     layer = Layer.VLAN
     HEADER_BYTES = HEADER_BYTES
+    SOURCE = "IEEE 802.1Q section 9.6"
 
     @staticmethod
     def decode(walk: Walk, offset: int) -> int:
         """Follow the type field."""
         return next_by_type(walk, offset + TYPE)
+
+    @staticmethod
+    def fields(header: Header) -> None:
+        """Describe the tag."""
+        priority = header.bits("priority", TCI, 0, 3)
+        header.flag("drop_eligible", TCI, 3)
+        vlan = header.bits("vlan_id", TCI, 4, 12)
+        header.summary = f"VLAN {vlan}, priority {priority}"
+        header.summary += f", {describe_type(header, TYPE)}"

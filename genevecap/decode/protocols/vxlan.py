@@ -20,10 +20,18 @@ from struct import Struct
 
 from ...columns import Finding, TunnelKind
 from ..layers import Layer
+from .fields import Header, hexadecimal
 from .protocol import Protocol
 from .walk import Walk
 
-HEADER_BYTES = 8
+FLAGS = 0
+POLICY = 1
+GROUP_ID = 2
+VNI = 4
+RESERVED_OCTET = 7
+HEADER_BYTES = RESERVED_OCTET + 1
+
+GROUP_SOURCE = "draft-smith-vxlan-group-policy section 2.1"
 
 I_FLAG = 0x08000000
 G_FLAG = 0x80000000
@@ -48,6 +56,7 @@ class Vxlan(Protocol):
 
     layer = Layer.VXLAN
     HEADER_BYTES = HEADER_BYTES
+    SOURCE = "RFC 7348 section 5"
     TUNNEL = True
 
     @staticmethod
@@ -63,3 +72,26 @@ class Vxlan(Protocol):
         walk.next = end = offset + HEADER_BYTES
         walk.add_tunnel(_KIND, low >> 8, offset, end)
         return _ETHERNET
+
+    @staticmethod
+    def fields(header: Header) -> None:
+        """Describe the header; group policy where G says so."""
+        with_group = header.read(FLAGS, 1) << 24 & G_FLAG
+        with header.group("flags", FLAGS, 1) as group:
+            header.flag("group_policy", FLAGS, 0, GROUP_SOURCE)
+            header.bits("reserved_1", FLAGS, 1, 3)
+            valid = header.flag("vni_valid", FLAGS, 4)
+            header.bits("reserved_2", FLAGS, 5, 3)
+            group.text = "VNI valid" if valid else "VNI not valid"
+        summary = ""
+        if with_group:
+            header.bits("reserved_3", POLICY, 0, 1, source=GROUP_SOURCE)
+            header.flag("dont_learn", POLICY, 1, GROUP_SOURCE)
+            header.bits("reserved_4", POLICY, 2, 2, source=GROUP_SOURCE)
+            header.flag("policy_applied", POLICY, 4, GROUP_SOURCE)
+            header.bits("reserved_5", POLICY, 5, 3, source=GROUP_SOURCE)
+            summary = f", group {header.number('group_id', GROUP_ID, 2, source=GROUP_SOURCE)}"
+        else:
+            header.number("reserved_3", POLICY, 3, hexadecimal(6))
+        header.summary = f"VNI {header.number('vni', VNI, 3)}{summary}"
+        header.number("reserved", RESERVED_OCTET, 1, hexadecimal(2))

@@ -17,11 +17,19 @@ from __future__ import annotations
 from struct import Struct
 
 from ...columns import Finding, Stop, TunnelKind
-from ..layers import GPE_NEXT_PROTOCOLS, NEXT_PROTOCOL_SPACE, Layer
+from ..layers import GPE_NEXT_PROTOCOLS, NEXT_PROTOCOL_SPACE, Layer, layer_name
+from .fields import Header, hexadecimal
 from .protocol import Protocol
 from .walk import Walk
 
-HEADER_BYTES = 8
+FLAGS = 0
+RESERVED_OCTETS = 1
+NEXT_PROTOCOL = 3
+VNI = 4
+RESERVED_OCTET = 7
+HEADER_BYTES = RESERVED_OCTET + 1
+
+FLAG_NAMES = ("vni_valid", "next_protocol_valid", "bum_traffic", "oam")
 
 VERSION_MASK = 0x30000000
 I_FLAG = 0x08000000
@@ -47,6 +55,7 @@ class VxlanGpe(Protocol):
 
     layer = Layer.VXLAN_GPE
     HEADER_BYTES = HEADER_BYTES
+    SOURCE = "draft-ietf-nvo3-vxlan-gpe section 3.1"
     TUNNEL = True
 
     @staticmethod
@@ -67,3 +76,29 @@ class VxlanGpe(Protocol):
             return Layer.ETHERNET
         number = flags & NEXT_PROTOCOL_MASK
         return GPE_NEXT_PROTOCOLS.get(number) or NEXT_PROTOCOL_SPACE | number
+
+    @staticmethod
+    def fields(header: Header) -> None:
+        """Describe the header."""
+        with header.group("flags", FLAGS, 1) as group:
+            header.bits("reserved_1", FLAGS, 0, 2)
+            version = header.bits("version", FLAGS, 2, 2)
+            names = [
+                name for bit, name in enumerate(FLAG_NAMES, 4) if header.flag(name, FLAGS, bit)
+            ]
+            group.text = ", ".join(
+                [f"version {version}", *(name.replace("_", " ") for name in names)]
+            )
+        header.number("reserved_2", RESERVED_OCTETS, 2, hexadecimal(4))
+        number = header.number("next_protocol", NEXT_PROTOCOL, 1, _name_next)
+        vni = header.number("vni", VNI, 3)
+        header.summary = f"VNI {vni}" if "vni_valid" in names else "no VNI"
+        if "next_protocol_valid" in names:
+            header.summary += f", {_name_next(number)}"
+        header.number("reserved_3", RESERVED_OCTET, 1, hexadecimal(2))
+
+
+def _name_next(number: int) -> str:
+    """Return a next protocol by name and number."""
+    layer = GPE_NEXT_PROTOCOLS.get(number)
+    return str(number) if layer is None else f"{layer_name(layer)} ({number})"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from ...columns import Stop
 from ..layers import Layer
+from .fields import Header, show
 from .protocol import Protocol
 from .walk import Walk
 
@@ -34,6 +35,7 @@ class WireGuard(Protocol):
 
     layer = Layer.WIREGUARD
     HEADER_BYTES = 0
+    SOURCE = "https://www.wireguard.com/protocol/"
 
     @staticmethod
     def fits(walk: Walk, offset: int) -> bool:
@@ -47,3 +49,10 @@ class WireGuard(Protocol):
     def decode(walk: Walk, offset: int) -> int:  # noqa: ARG004 - nothing is read
         """End here: what follows is encrypted."""
         return walk.end(Stop.UNSUPPORTED)
+
+    @staticmethod
+    def fields(header: Header) -> None:
+        """Describe the type of the message."""
+        kind = header.number("type", TYPE, 1, TYPES)
+        header.summary = show(kind, TYPES)
+        header.octets("reserved", RESERVED, 3)
