@@ -27,7 +27,6 @@ from cython.cimports.genevecap.decode._kernel_state import (
     ARP,
     ENCODED_LAYERS,
     ETHERNET,
-    FRAGMENT,
     GENEVE,
     ICMP,
     ICMPV6,
@@ -111,7 +110,7 @@ def run(f: cython.pointer(Frame)) -> cython.void:
             break
         if not HANDLERS[code](f):
             break
-    if f.stop == FRAGMENT and f.fragment_bound:
+    if f.ran_past:
         back_to_fragment(f)
 
 
@@ -270,6 +269,7 @@ class KernelDecoder:
                 f.frame_end = captured[row] if captured[row] > original[row] else original[row]
                 f.end = f.frame_end
                 f.fragment_bound = 0
+                f.ran_past = 0
                 f.position = 0
                 f.next = link_layers[point[row]]
                 f.stop = 0

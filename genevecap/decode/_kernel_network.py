@@ -122,11 +122,20 @@ def ipv6(f):
     found(f, ip)
     if length != 0:
         narrow(f, p + 40 + length)
-    return extension_headers(f, p)
+    here = extension_headers(f, p)
+    if f.ip_count == 1:
+        f.outer = f.inner
+    if here == 0:
+        return 0
+    if f.inner.fragment & 0x1FFF:
+        return end_at(f, FRAGMENT, IPV6, p)
+    if f.inner.protocol == 59:
+        return complete(f, p)
+    return by_protocol(f, here)
 
 
 def extension_headers(f, p):
-    """Walk RFC 8200 section 4 from the IPv6 header at p to the header they lead to."""
+    """Walk RFC 8200 section 4 from the IPv6 header at p; return where they end, 0 where they do not."""
     here = p + 40
     following = f.inner.protocol
     extensions = 0
@@ -156,13 +165,7 @@ def extension_headers(f, p):
         here += size
         if f.inner.fragment & 0x1FFF:
             break
-    if f.ip_count == 1:
-        f.outer = f.inner
-    if f.inner.fragment & 0x1FFF:
-        return end_at(f, FRAGMENT, IPV6, p)
-    if following == 59:
-        return complete(f, p)
-    return by_protocol(f, here)
+    return here
 
 
 def by_protocol(f, p):

@@ -142,6 +142,7 @@ cdef struct Frame:
     uint64_t frame_end          # max(captured, original)
     uint64_t end                # of the current window
     bint fragment_bound         # the window's end is that of a first fragment
+    bint ran_past               # a header ran past that end
     uint64_t position
     uint32_t next
     Registry registry
@@ -217,6 +218,7 @@ cdef inline bint fits(Frame *f, uint64_t p, uint64_t octets, uint32_t layer) noe
     if p + octets <= f.end and p + octets <= f.captured:
         return 1
     if p + octets > f.end:
+        f.ran_past = f.fragment_bound
         return end_at(f, FRAGMENT if f.fragment_bound else MALFORMED, layer, p)
     return end_at(f, TRUNCATED, layer, p)
 
