@@ -26,7 +26,7 @@ class Field:
     name: str
     """Standard term, snake_case."""
     value: Value
-    """As a program wants it; strings from the packet are raw. None where only `children` have values."""
+    """As a program wants it; strings from the packet are raw. None where only `children` do."""
     text: str
     """As a person wants it; printable."""
     offset: int
@@ -56,17 +56,18 @@ class LayerDetail:
     fields: tuple[Field, ...]
 
 
-class HeaderCut(Exception):  # noqa: N818 - not an error: it ends a description
+class HeaderCut(Exception):
     """A header needs octets that are not there. Never leaves this package."""
 
 
 class Group:
     """A field that is being described by its parts."""
 
-    __slots__ = ("text", "value")
+    __slots__ = ("bits", "text", "value")
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.bits: tuple[int, int] | None = None
         self.value: Value = None
 
 
@@ -84,9 +85,10 @@ class Header:
         source: str,
         quote: Callable[[int, int, int], tuple[Field, ...]] | None = None,
     ) -> None:
-        """data: the captured frame; limit: end of the octets of it that may be read.
+        """Describe the header at `offset` of a captured frame, reading no octet from `limit` on.
 
-        source: where the header is specified; quote: see `quoted`.
+        source: where the header is specified; quote: what `quoted` calls with a layer code, an
+        offset and a limit.
         """
         self.data = data
         self.offset = offset
@@ -188,26 +190,27 @@ class Header:
         outside, self._fields = self._fields, []
         group = Group(text)
         start = min(self.offset + at, self.limit)
+        length = min(start + size, self.limit) - start
+        self.end = max(self.end, start)
         try:
             yield group
         finally:
             parts, self._fields = tuple(self._fields), outside
-            length = min(start + size, self.limit) - start
             self.end = max(self.end, start + length)
-            source = source or self.source
+            bits = group.bits or (None, None)
+            text = printable(group.text)
             self._fields.append(
-                Field(
-                    name,
-                    group.value,
-                    printable(group.text),
-                    start,
-                    length,
-                    source,
-                    None,
-                    None,
-                    parts,
-                )
+                Field(name, group.value, text, start, length, source or self.source, *bits, parts)
             )
+
+    @contextmanager
+    def flags(self, name: str, at: int, bit: int, width: int, source: str = "") -> Iterator[Group]:
+        """Describe `width` bits as a number whose single bits are described inside the `with`."""
+        size = (bit + width + 7) >> 3
+        with self.group(name, at, size, source=source) as group:
+            group.bits = None if bit == 0 and width == size << 3 else (bit, width)
+            group.value = self.read(at, size) >> ((size << 3) - bit - width) & ((1 << width) - 1)
+            yield group
 
     def quoted(self, name: str, at: int, code: int) -> None:
         """Describe the packet that a message quotes from `at` on, beginning with layer `code`."""

@@ -29,7 +29,6 @@ from ...columns import Finding, Stop, TunnelKind
 from ..layers import ETHERTYPE_SPACE, ETHERTYPES, Layer
 from .ethernet import type_text
 from .fields import Field, Header, printable, shorten
-from .fields import Header
 from .protocol import Protocol
 from .walk import Walk
 
@@ -97,6 +96,7 @@ class Geneve(Protocol):
         end = offset + HEADER_BYTES
         if end > walk.limit:
             return False
+        first: int
         first, low = _HEADER.unpack_from(data, offset)
         if first & (VERSION_MASK | RESERVED) or low & RESERVED_LOW:
             return False
@@ -104,7 +104,7 @@ class Geneve(Protocol):
         if area_end > walk.limit or first & PROTOCOL_MASK not in PROBABLE_PROTOCOLS:
             return False
         while end < area_end:
-            end += OPTION_HEADER_BYTES + ((data[end + 3] & OPTION_LENGTH) << 2)
+            end += OPTION_HEADER_BYTES + ((data[end + OPTION_FLAGS] & OPTION_LENGTH) << 2)
         return end == area_end
 
     @staticmethod
@@ -223,17 +223,17 @@ def _describe_options(header: Header, area_end: int) -> int:
 
 
 def _describe_option(header: Header, at: int, size: int) -> None:
-    from ..options import class_name, option_name  # noqa: PLC0415 - never on the quick path
+    from ..options import class_name, option_name  # 10 ms, and only the field tree asks
 
     source = OPTION_SOURCE
     with header.group("option", at, size, source=source) as group:
         option_class = header.number(
             "class", at + OPTION_CLASS, 2, lambda n: f"{class_name(n)} ({n:#06x})", source
         )
-        with header.group("type", at + OPTION_TYPE, 1, source=source) as whole:
+        with header.flags("type", at + OPTION_TYPE, 0, 8, source) as whole:
             critical = header.flag("critical", at + OPTION_TYPE, 0, source)
             option_type = header.read(at + OPTION_TYPE, 1)
-            whole.value, whole.text = option_type, f"{option_type:#04x}"
+            whole.text = f"{option_type:#04x}"
         header.bits("reserved", at + OPTION_FLAGS, 0, 3, source=source)
         header.bits("length", at + OPTION_FLAGS, 3, 5, lambda n: f"{4 * n} octets", source)
         data_bytes = size - OPTION_HEADER_BYTES
@@ -250,7 +250,7 @@ def _describe_data(
     header: Header, at: int, option_class: int, option_type: int, data_bytes: int
 ) -> None:
     """Describe the data of an option by the layout that the registry has for it."""
-    from ..options import decode_option  # noqa: PLC0415 - never on the quick path
+    from ..options import decode_option  # 10 ms, and only the field tree asks
 
     start = header.need(at, data_bytes)
     data = bytes(header.data[start : start + data_bytes])

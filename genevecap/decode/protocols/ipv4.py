@@ -94,6 +94,7 @@ class Ipv4(Protocol):
     @staticmethod
     def decode(walk: Walk, offset: int) -> int:
         """Note the addresses, narrow the window, follow the protocol."""
+        protocol: int
         version_ihl, tos, total, identification, flags, ttl, protocol, _, source, destination = (
             _HEADER.unpack_from(walk.data, offset)
         )
@@ -139,7 +140,7 @@ class Ipv4(Protocol):
         describe_traffic_class(header, TOS, 0)
         header.number("total_length", TOTAL_LENGTH, 2, describe_length)
         header.number("identification", IDENTIFICATION, 2, hexadecimal(4))
-        with header.group("flags", FLAGS, 1) as group:
+        with header.flags("flags", FLAGS, 0, 3) as group:
             header.flag("reserved", FLAGS, 0)
             dont = header.flag("dont_fragment", FLAGS, 1)
             more = header.flag("more_fragments", FLAGS, 2)

@@ -129,7 +129,7 @@ class Tcp(Protocol):
         acknowledgment = header.number("acknowledgment_number", ACKNOWLEDGMENT, 4)
         length = header.bits("data_offset", FLAGS, 0, 4, lambda words: f"{4 * words} octets") << 2
         header.bits("reserved", FLAGS, 4, 3)
-        with header.group("flags", FLAGS, 2) as group:
+        with header.flags("flags", FLAGS, 7, 9) as group:
             names = [
                 name.upper()
                 for bit, name in enumerate(FLAG_NAMES, 16 - len(FLAG_NAMES))

@@ -68,7 +68,7 @@ class Udp(Protocol):
             walk.narrow(offset + length)
         else:
             walk.add_payload(payload)
-        layer = walk.udp_table[destination]
+        layer: int = walk.udp_table[destination]
         if layer & TENTATIVE:
             layer &= ~TENTATIVE
             if not PROTOCOLS[layer].fits(walk, payload):

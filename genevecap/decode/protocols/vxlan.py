@@ -77,7 +77,7 @@ class Vxlan(Protocol):
     def fields(header: Header) -> None:
         """Describe the header; group policy where G says so."""
         with_group = header.read(FLAGS, 1) << 24 & G_FLAG
-        with header.group("flags", FLAGS, 1) as group:
+        with header.flags("flags", FLAGS, 0, 8) as group:
             header.flag("group_policy", FLAGS, 0, GROUP_SOURCE)
             header.bits("reserved_1", FLAGS, 1, 3)
             valid = header.flag("vni_valid", FLAGS, 4)

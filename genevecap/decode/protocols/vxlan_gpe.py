@@ -80,7 +80,7 @@ class VxlanGpe(Protocol):
     @staticmethod
     def fields(header: Header) -> None:
         """Describe the header."""
-        with header.group("flags", FLAGS, 1) as group:
+        with header.flags("flags", FLAGS, 0, 8) as group:
             header.bits("reserved_1", FLAGS, 0, 2)
             version = header.bits("version", FLAGS, 2, 2)
             names = [

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the payload of TCP or UDP is, as far as its own header tells: DNS, HTTP/1, TLS.
+
+These are not this tool's protocols: dpkt reads them, from a bounded number of octets, and anything
+that it does not like (it raises nearly anything on hostile octets) makes them a plain payload.
+Contents are never shown, only names, methods, versions and numbers.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+from ..protocols.fields import Header, HeaderCut, LayerDetail, hexadecimal, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..protocols.walk import Ports
+
+MAX_BYTES = 16384
+"""Payload that is looked at; headers that matter are in the first octets."""
+MAX_FACTS = 16
+"""Names, records or values of one kind that are shown."""
+MAX_NAME = 255
+
+DNS_PORTS = (53, 5353)
+
+
+def describe_application(
+    data: bytes, start: int, end: int, transport: str, ports: Ports
+) -> LayerDetail | None:
+    """Describe the payload `data[start:end]` of `transport`, or return None where it is unknown."""
+    for recognise, describe, name, source in _APPLICATIONS:
+        payload = data[start : min(end, start + MAX_BYTES)]
+        if not recognise(payload, transport, ports):
+            continue
+        header = Header(data, start, end, source)
+        try:
+            describe(header, payload)
+        except HeaderCut:
+            pass
+        except Exception:  # noqa: BLE001, S112 - whatever dpkt raises, this is not that protocol
+            continue
+        return LayerDetail(name, start, end - start, printable(header.summary), header.finish())
+    return None
+
+
+def _facts(header: Header, name: str, values: list[str]) -> None:
+    for value in values[:MAX_FACTS]:
+        header.fact(name, value, value[:MAX_NAME])
+    if len(values) > MAX_FACTS:
+        header.fact("more", len(values) - MAX_FACTS, f"{len(values) - MAX_FACTS} more")
+
+
+# --- DNS ---------------------------------------------------------------------------------------
+
+_DNS_TYPES = {
+    1: "A",
+    2: "NS",
+    5: "CNAME",
+    6: "SOA",
+    12: "PTR",
+    15: "MX",
+    16: "TXT",
+    28: "AAAA",
+    33: "SRV",
+    41: "OPT",
+    65: "HTTPS",
+}
+_DNS_RCODES = {
+    0: "no error",
+    1: "format error",
+    2: "server failure",
+    3: "no such name",
+    5: "refused",
+}
+
+
+def _is_dns(payload: bytes, transport: str, ports: Ports) -> bool:
+    return transport == "udp" and not set(ports).isdisjoint(DNS_PORTS) and len(payload) >= 12
+
+
+def _describe_dns(header: Header, payload: bytes) -> None:
+    import dpkt.dns
+
+    message = dpkt.dns.DNS(payload)
+    header.number("id", 0, 2, hexadecimal(4))
+    with header.flags("flags", 2, 0, 16) as group:
+        response = header.flag("response", 2, 0)
+        header.bits("opcode", 2, 1, 4)
+        header.flag("authoritative", 2, 5)
+        header.flag("truncated", 2, 6)
+        header.flag("recursion_desired", 2, 7)
+        header.flag("recursion_available", 2, 8)
+        header.bits("reserved", 2, 9, 3)
+        rcode = header.bits("response_code", 2, 12, 4, _DNS_RCODES)
+        group.text = "response" if response else "query"
+    for index, name in enumerate(("questions", "answers", "authorities", "additional")):
+        header.number(f"{name}_count", 4 + 2 * index, 2)
+    questions = [f"{_dns_type(record)} {record.name}" for record in message.qd]
+    answers = [f"{_dns_type(record)} {record.name}" for record in message.an]
+    _facts(header, "question", questions)
+    _facts(header, "answer", answers)
+    header.summary = "response" if response else "query"
+    if questions:
+        header.summary += f" {questions[0]}"
+    if response:
+        header.summary += f", {_DNS_RCODES.get(rcode, str(rcode))}, {len(answers)} answers"
+
+
+def _dns_type(record: Any) -> str:
+    return _DNS_TYPES.get(record.type, f"TYPE{record.type}")
+
+
+# --- HTTP/1 ------------------------------------------------------------------------------------
+
+_METHODS = (
+    b"GET ",
+    b"HEAD ",
+    b"POST ",
+    b"PUT ",
+    b"DELETE ",
+    b"CONNECT ",
+    b"OPTIONS ",
+    b"PATCH ",
+    b"TRACE ",
+)
+_HTTP_RESPONSE = b"HTTP/1."
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+def _is_http(payload: bytes, transport: str, ports: Ports) -> bool:  # noqa: ARG001
+    return transport == "tcp" and payload.startswith((*_METHODS, _HTTP_RESPONSE))
+
+
+def _describe_http(header: Header, payload: bytes) -> None:
+    import dpkt.http
+
+    line = payload.split(b"\n", 1)[0].rstrip(b"\r")
+    text = line.decode("latin-1")
+    if payload.startswith(_HTTP_RESPONSE):
+        version, _, rest = text.partition(" ")
+        status, _, reason = rest.partition(" ")
+        header.octets("status_line", 0, len(line), text)
+        header.fact("version", version, version)
+        header.fact("status", int(status), status)
+        header.fact("reason", reason, reason)
+        header.summary = text
+        return
+    # Only the first line goes in: neither the body nor headers of a later segment are needed.
+    request = dpkt.http.Request(line + b"\r\n\r\n")
+    header.octets("request_line", 0, len(line), text)
+    header.fact("method", request.method, request.method)
+    header.fact("target", request.uri, request.uri)
+    header.fact("version", request.version, f"HTTP/{request.version}")
+    header.summary = text
+    host = _http_host(payload)
+    if host is not None:
+        header.fact("host", host, host)
+        header.summary += f", host {host}"
+
+
+def _http_host(payload: bytes) -> str | None:
+    """Return the value of the Host header, if it is there."""
+    for line in payload.split(b"\n")[1:]:
+        name, colon, value = line.partition(b":")
+        if not line.strip():
+            break
+        if colon and name.strip().lower() == b"host":
+            return value.strip().decode("latin-1")
+    return None
+
+
+def _is_http2(payload: bytes, transport: str, ports: Ports) -> bool:  # noqa: ARG001
+    return transport == "tcp" and payload.startswith(_HTTP2_PREFACE)
+
+
+def _describe_http2(header: Header, payload: bytes) -> None:  # noqa: ARG001
+    header.octets("connection_preface", 0, len(_HTTP2_PREFACE), "PRI * HTTP/2.0")
+    header.summary = "HTTP/2 connection preface"
+
+
+# --- TLS ---------------------------------------------------------------------------------------
+
+_TLS_TYPES = {20: "change cipher spec", 21: "alert", 22: "handshake", 23: "application data"}
+_TLS_HANDSHAKES = {
+    1: "client hello",
+    2: "server hello",
+    4: "new session ticket",
+    11: "certificate",
+    12: "server key exchange",
+    14: "server hello done",
+    16: "client key exchange",
+}
+_TLS_VERSIONS = {
+    0x0300: "SSL 3.0",
+    0x0301: "TLS 1.0",
+    0x0302: "TLS 1.1",
+    0x0303: "TLS 1.2",
+    0x0304: "TLS 1.3",
+}
+_TLS_HEADER_BYTES = 5
+_TLS_MAX_RECORD = 0x4000 + 2048
+"""RFC 5246 section 6.2.3."""
+_HANDSHAKE = 22
+_CLIENT_HELLO = 1
+_SNI = 0
+_ALPN = 16
+_SUPPORTED_VERSIONS = 43
+
+
+def _is_tls(payload: bytes, transport: str, ports: Ports) -> bool:  # noqa: ARG001
+    if transport != "tcp" or len(payload) < _TLS_HEADER_BYTES:
+        return False
+    kind, version, length = struct.unpack_from(">BHH", payload)
+    return kind in _TLS_TYPES and version in _TLS_VERSIONS and 0 < length <= _TLS_MAX_RECORD
+
+
+def _describe_tls(header: Header, payload: bytes) -> None:
+    at = 0
+    records: list[str] = []
+    while _is_tls(payload[at:], "tcp", (0, 0)) and len(records) < MAX_FACTS:
+        kind, _, length = struct.unpack_from(">BHH", payload, at)
+        text = _TLS_TYPES[kind]
+        with header.group("record", at, _TLS_HEADER_BYTES + length) as group:
+            header.number("content_type", at, 1, _TLS_TYPES)
+            header.number("version", at + 1, 2, _TLS_VERSIONS)
+            header.number("length", at + 3, 2)
+            body = payload[at + _TLS_HEADER_BYTES : at + _TLS_HEADER_BYTES + length]
+            if kind == _HANDSHAKE and body[:1] == bytes((_CLIENT_HELLO,)):
+                text = _describe_client_hello(header, at + _TLS_HEADER_BYTES, body)
+            elif kind == _HANDSHAKE and body and body[0] in _TLS_HANDSHAKES:
+                text = _TLS_HANDSHAKES[body[0]]
+            group.text = text
+        records.append(text)
+        at += _TLS_HEADER_BYTES + length
+    header.summary = "; ".join(records)
+
+
+def _describe_client_hello(header: Header, at: int, body: bytes) -> str:
+    """Describe what a ClientHello says in clear. Returns one line."""
+    import dpkt.ssl
+
+    header.number("handshake_type", at, 1, _TLS_HANDSHAKES)
+    try:
+        hello = dpkt.ssl.TLSHandshake(body).data
+        extensions = dict(hello.extensions)
+        names = _server_names(extensions.get(_SNI, b""))
+        protocols = _protocol_names(extensions.get(_ALPN, b""))
+        versions = _versions(extensions.get(_SUPPORTED_VERSIONS, b""))
+        suites = len(hello.ciphersuites)
+    except Exception:  # noqa: BLE001 - a hello in several segments, or no hello at all
+        return "client hello, not whole"
+    _facts(header, "server_name", names)
+    _facts(header, "application_protocol", protocols)
+    _facts(header, "supported_version", versions)
+    header.fact("cipher_suites", suites, f"{suites} offered")
+    return ", ".join(["client hello", *names[:1], *protocols[:MAX_FACTS]])
+
+
+def _server_names(octets: bytes) -> list[str]:
+    """Return the host names of a server_name extension (RFC 6066 section 3)."""
+    names = []
+    at = 2
+    while at + 3 <= len(octets):
+        kind, length = struct.unpack_from(">BH", octets, at)
+        at += 3
+        if kind == 0:
+            names.append(octets[at : at + length].decode("latin-1"))
+        at += length
+    return names
+
+
+def _protocol_names(octets: bytes) -> list[str]:
+    """Return the names of an ALPN extension (RFC 7301 section 3.1)."""
+    names = []
+    at = 2
+    while at < len(octets):
+        length = octets[at]
+        at += 1
+        names.append(octets[at : at + length].decode("latin-1"))
+        at += length
+    return names
+
+
+def _versions(octets: bytes) -> list[str]:
+    """Return the versions of a supported_versions extension (RFC 8446 section 4.2.1)."""
+    numbers = [int.from_bytes(octets[i : i + 2], "big") for i in range(1, len(octets) - 1, 2)]
+    return [_TLS_VERSIONS.get(number, f"{number:#06x}") for number in numbers]
+
+
+_APPLICATIONS: tuple[
+    tuple[Callable[[bytes, str, Ports], bool], Callable[[Header, bytes], None], str, str],
+    ...,
+] = (
+    (_is_dns, _describe_dns, "dns", "RFC 1035 section 4.1"),
+    (_is_http2, _describe_http2, "http2", "RFC 9113 section 3.4"),
+    (_is_http, _describe_http, "http", "RFC 9112 section 3"),
+    (_is_tls, _describe_tls, "tls", "RFC 8446 section 5.1"),
+)
