@@ -156,6 +156,9 @@ class KernelDecoder:
         """Reads that a protocol function attempted past the capture: a defect where not 0."""
         return self.overruns_
 
+    # Octets of a frame are read through checked access (`_kernel_state`).  Columns are written at
+    # rows below the capacity that `Columns` made all of them with, so they need no second check.
+    @cython.boundscheck(False)
     def decode(self, frames, first: cython.Py_ssize_t, decoded):
         """See `decode.Decoder`."""
         buffer: cython.uchar[::1] = frames.buffer
@@ -236,7 +239,7 @@ class KernelDecoder:
         f: Frame
         t: cython.pointer(Tunnel)
         row: cython.Py_ssize_t = first
-        rows: cython.Py_ssize_t = min(frames.count, first + decoded.capacity)
+        rows: cython.Py_ssize_t = min(frames.count, frames.capacity, first + decoded.capacity)
         out: cython.Py_ssize_t = 0
         layers: cython.uint = 0
         tunnels: cython.uint = 0
@@ -271,7 +274,10 @@ class KernelDecoder:
                 f.fragment_bound = 0
                 f.ran_past = 0
                 f.position = 0
-                f.next = link_layers[point[row]]
+                if point[row] < 0 or point[row] >= link_layers.shape[0]:
+                    f.next = LINK_TYPE_SPACE
+                else:
+                    f.next = link_layers[point[row]]
                 f.stop = 0
                 f.stop_layer = 0
                 f.stop_offset = 0
@@ -285,7 +291,9 @@ class KernelDecoder:
                 f.tunnel_count = 0
                 f.tunnel_open = 0
                 f.ip_count = 0
-                memset(cython.address(f.tcp), 0, cython.sizeof(f.tcp))
+                if f.tcp_seen:
+                    f.tcp_seen = 0
+                    memset(cython.address(f.tcp), 0, cython.sizeof(f.tcp))
 
                 run(cython.address(f))
                 if f.ip_count == 0:

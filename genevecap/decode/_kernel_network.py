@@ -29,14 +29,24 @@ from cython.cimports.libc.string import memset
 
 
 
-def found(f, ip):
-    """Make this the innermost IP header; what was behind the one before is no longer the inner."""
-    f.inner = ip
+def new_ip(f, version, p):
+    """Begin the innermost IP header, at p; what was behind the one before is no longer the inner."""
+    ip = cython.address(f.inner)
+    ip.version = version
+    ip.identification = 0
+    ip.fragment = 0
+    ip.source_port = -1
+    ip.destination_port = -1
+    ip.offset = p
+    ip.end = f.frame_end
+    ip.payload_offset = 0
+    ip.payload_bytes = 0
     f.tunnel_open = 0
-    memset(cython.address(f.tcp), 0, cython.sizeof(f.tcp))
     f.ip_count += 1
-    if f.ip_count == 1:
-        f.outer = ip
+    if f.tcp_seen:
+        f.tcp_seen = 0
+        memset(cython.address(f.tcp), 0, cython.sizeof(f.tcp))
+    return ip
 
 
 def note_first_fragment(f):
@@ -59,7 +69,7 @@ def ipv4(f):
         return end_at(f, MALFORMED, IPV4, p)
     begin(f, IPV4, p)
     total = u16(f, p + 2)
-    ip.version = 4
+    ip = new_ip(f, 4, p)
     ip.tos = u8(f, p + 1)
     ip.identification = u16(f, p + 4)
     ip.fragment = u16(f, p + 6) & 0x7FFF
@@ -69,15 +79,10 @@ def ipv4(f):
     ip.source_lo = u32(f, p + 12)
     ip.destination_hi = 0
     ip.destination_lo = u32(f, p + 16)
-    ip.source_port = -1
-    ip.destination_port = -1
-    ip.offset = p
-    ip.end = f.frame_end
     if total != 0 and p + total < f.frame_end:
         ip.end = p + total
-    ip.payload_offset = 0
-    ip.payload_bytes = 0
-    found(f, ip)
+    if f.ip_count == 1:
+        f.outer = f.inner
     if total != 0:
         if total < header:
             return end_at(f, MALFORMED, IPV4, p)
@@ -101,25 +106,16 @@ def ipv6(f):
         return end_at(f, MALFORMED, IPV6, p)
     begin(f, IPV6, p)
     length = u16(f, p + 4)
-    ip.version = 6
+    ip = new_ip(f, 6, p)
     ip.tos = (first >> 4) & 0xFF
-    ip.identification = 0
-    ip.fragment = 0
     ip.protocol = u8(f, p + 6)
     ip.ttl = u8(f, p + 7)
     ip.source_hi = u64(f, p + 8)
     ip.source_lo = u64(f, p + 16)
     ip.destination_hi = u64(f, p + 24)
     ip.destination_lo = u64(f, p + 32)
-    ip.source_port = -1
-    ip.destination_port = -1
-    ip.offset = p
-    ip.end = f.frame_end
     if length != 0 and p + 40 + length < f.frame_end:
         ip.end = p + 40 + length
-    ip.payload_offset = 0
-    ip.payload_bytes = 0
-    found(f, ip)
     if length != 0:
         narrow(f, p + 40 + length)
     here = extension_headers(f, p)

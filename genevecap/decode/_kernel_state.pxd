@@ -98,6 +98,8 @@ cdef struct Ip:
     uint64_t payload_offset
     uint64_t payload_bytes
 
+ctypedef Ip *IpRef
+
 cdef struct Tcp:
     uint16_t flags
     uint16_t window
@@ -167,6 +169,7 @@ cdef struct Frame:
     Ip outer
     Ip inner
     Tcp tcp
+    bint tcp_seen               # tcp holds something
     # the first fragment that bounds the window, to go back to
     Ip fragment
     uint32_t fragment_ip_count

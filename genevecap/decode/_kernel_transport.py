@@ -102,6 +102,7 @@ def tcp(f):
     if not fits(f, p, 20, TCP):
         return 0
     begin(f, TCP, p)
+    f.tcp_seen = 1
     f.tcp.sequence = u32(f, p + 4)
     f.tcp.acknowledgment = u32(f, p + 8)
     f.tcp.flags = u16(f, p + 12) & 0x01FF
