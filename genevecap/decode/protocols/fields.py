@@ -63,11 +63,12 @@ class HeaderCut(Exception):
 class Group:
     """A field that is being described by its parts."""
 
-    __slots__ = ("bits", "text", "value")
+    __slots__ = ("bit_length", "bit_offset", "text", "value")
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.bits: tuple[int, int] | None = None
+        self.bit_offset: int | None = None
+        self.bit_length: int | None = None
         self.value: Value = None
 
 
@@ -197,10 +198,18 @@ class Header:
         finally:
             parts, self._fields = tuple(self._fields), outside
             self.end = max(self.end, start + length)
-            bits = group.bits or (None, None)
-            text = printable(group.text)
             self._fields.append(
-                Field(name, group.value, text, start, length, source or self.source, *bits, parts)
+                Field(
+                    name,
+                    group.value,
+                    printable(group.text),
+                    start,
+                    length,
+                    source or self.source,
+                    group.bit_offset,
+                    group.bit_length,
+                    parts,
+                )
             )
 
     @contextmanager
@@ -208,7 +217,8 @@ class Header:
         """Describe `width` bits as a number whose single bits are described inside the `with`."""
         size = (bit + width + 7) >> 3
         with self.group(name, at, size, source=source) as group:
-            group.bits = None if bit == 0 and width == size << 3 else (bit, width)
+            if bit or width != size << 3:
+                group.bit_offset, group.bit_length = bit, width
             group.value = self.read(at, size) >> ((size << 3) - bit - width) & ((1 << width) - 1)
             yield group
 
