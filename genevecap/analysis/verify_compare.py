@@ -89,6 +89,23 @@ def _source_port(row: PacketRow, reading: Reading) -> bool:
     )
 
 
+def _pseudowire(row: PacketRow, reading: Reading) -> bool:
+    """Tell whether tshark stopped at an MPLS label under which we read Ethernet."""
+    depth = len(reading.layers)
+    return (
+        reading.layers[-1:] == ("mpls",)
+        and row.layers[:depth] == reading.layers
+        and row.layers[depth : depth + 1] == ("ethernet",)
+    )
+
+
+def _overflowing_fraction(row: PacketRow, reading: Reading) -> bool:
+    theirs = time_ns(reading.time)
+    if row.time_ns is None or theirs is None:
+        return False
+    return row.time_ns > theirs and (row.time_ns - theirs) % 2**32 == 0
+
+
 EXPLANATIONS = (
     Explanation(
         fields=_HEADERS,
@@ -101,6 +118,28 @@ EXPLANATIONS = (
         applies=_source_port,
         reason="tshark also looks at the UDP source port; a tunnel is known by its destination "
         "port (RFC 8926 section 3.3, RFC 7348 section 5)",
+    ),
+    Explanation(
+        fields=_HEADERS,
+        applies=_pseudowire,
+        reason="an MPLS label does not say what it carries: after a control word we read Ethernet "
+        "(RFC 4385, RFC 4448), tshark reads it only when told so",
+    ),
+    Explanation(
+        fields=frozenset(("time", "captured_bytes", "wire_bytes")),
+        applies=lambda row, _reading: row.layers[:1] == (row.stop_layer,),
+        reason="tshark takes a pseudo-header of this link type off the frame, and its time from it",
+    ),
+    Explanation(
+        fields=frozenset(("wire_bytes",)),
+        applies=lambda row, reading: reading.wire_bytes == 2**31 - 1 < row.wire_bytes,
+        reason="tshark cuts an original length above 2,147,483,647",
+    ),
+    Explanation(
+        fields=_TIME,
+        applies=_overflowing_fraction,
+        reason="the record's fraction of a second does not fit 32 bits in nanoseconds; tshark "
+        "lets it overflow",
     ),
     Explanation(
         fields=_TIME,
@@ -190,7 +229,9 @@ def _tunnels(row: PacketRow, reading: Reading) -> Iterator[Pair]:
             " ".join(_our_options(ours) for ours, _ in whole),
             " ".join(_their_options(their) for _, their in whole),
         )
-    measured = [(o, t) for o, t in both if t.overhead_bytes is not None]
+    # What the innermost tunnel cost is known where we reached what it carries.
+    last = len(both) if row.stop == "complete" else len(both) - 1
+    measured = [(o, t) for o, t in both[:last] if t.overhead_bytes is not None]
     if measured:
         yield (
             "overhead_bytes",
@@ -201,6 +242,8 @@ def _tunnels(row: PacketRow, reading: Reading) -> Iterator[Pair]:
 
 def _inner(row: PacketRow, inner: InnerRow, reading: Reading) -> Iterator[Pair]:
     theirs = _inner_reading(row, reading)
+    if row.stop != "complete" and (theirs is None or not theirs.source):
+        return  # tshark gave the header up, as we gave up what it carries
     if theirs is None:
         yield "inner_addresses", f"{inner.source} > {inner.destination}", "-"
         return
@@ -209,7 +252,8 @@ def _inner(row: PacketRow, inner: InnerRow, reading: Reading) -> Iterator[Pair]:
         f"{inner.source} > {inner.destination}",
         f"{theirs.source} > {theirs.destination}",
     )
-    if theirs.protocol is not None:
+    # Where the extension headers of IPv6 break off, either may have got further.
+    if theirs.protocol is not None and row.stop_layer != "ipv6":
         yield "inner_protocol", inner.protocol, theirs.protocol
     if row.stop == "complete":
         yield (
@@ -221,7 +265,10 @@ def _inner(row: PacketRow, inner: InnerRow, reading: Reading) -> Iterator[Pair]:
 
 def _inner_reading(row: PacketRow, reading: Reading) -> IpReading | None:
     """Return tshark's reading of the IP header that is our innermost one."""
-    depth = sum(name in {"ipv4", "ipv6"} for name in row.layers)
+    decoded = row.layers
+    if row.stop == "unsupported" and decoded[-1:] == (row.stop_layer,):
+        decoded = decoded[:-1]
+    depth = sum(name in {"ipv4", "ipv6"} for name in decoded)
     reached = reading.ips[:depth]
     if row.stop == "fragment":
         # The fragment's own header speaks for the frame, whatever it had begun to carry.

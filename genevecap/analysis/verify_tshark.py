@@ -13,13 +13,16 @@ not a header of the frame.
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 from ..decode.layers import protocol_name
@@ -58,7 +61,9 @@ LAYER_NAMES = {
 }
 """tshark's protocol names in our words; a layer that is not here ends the reading."""
 
-PASSED_OVER = frozenset(("pwethcw", "pwethheuristic", "udpencap", "_ws.short"))
+PASSED_OVER = frozenset(
+    ("frame", "pkt_comment", "pwethcw", "pwethheuristic", "udpencap", "_ws.short")
+)
 """Protocols of tshark that are part of a neighbour in our naming, or none."""
 
 AFTER_UDP = frozenset(("vxlan", "geneve", "gtpu", "esp", "wireguard"))
@@ -74,8 +79,13 @@ PREFERENCES = {
     "tcp.calculate_timestamps": "FALSE",
 }
 
+IPV6_EXTENSIONS = frozenset((0, 43, 44, 60))
+"""Extension headers that are gone through on the way to the protocol (RFC 8200 section 4)."""
+
 _QUEUE_FRAMES = 64
 _POLL_S = 0.1
+_END_S = 5.0
+"""How long tshark may take to end after its output has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +247,7 @@ def read_packet(packet: Any) -> Reading:
     for layer in packet.layers:
         if not walk.layer(layer):
             break
-    info = packet.frame_info
+    info = _frame_info(packet)
     time = _first(info, "frame.time_epoch") or ""
     return Reading(
         frame=_number(info, "frame.number") or int(str(packet.number)),
@@ -250,6 +260,12 @@ def read_packet(packet: Any) -> Reading:
         zero_udp_length=walk.zero_udp_length,
         is_packet=bool(time) or _first(info, "frame.encap_type") is not None,
     )
+
+
+def _frame_info(packet: Any) -> Any:
+    """Return the layer `frame`; a packet with comments has those where pyshark looks for it."""
+    layers = (packet.frame_info, *packet.layers)
+    return next((layer for layer in layers if layer.layer_name == "frame"), packet.frame_info)
 
 
 def _values(layer: Any, name: str) -> list[Any]:
@@ -288,15 +304,18 @@ def _position(layer: Any, name: str) -> int | None:
 
 
 def _last_next_header(layer: Any) -> int | None:
-    """Return the next-header value of an IPv6 header, or of its last extension header."""
-    found = [
+    """Return what follows an IPv6 header and its extension headers, None where that is not there.
+
+    tshark lists what comes after as part of the layer too, so the chain is followed by position.
+    """
+    chain = sorted(
         (int(field.pos or 0), int(field.show, 0))
         for name in layer._all_fields  # noqa: SLF001 (see _values)
         if name.startswith("ipv6.") and name.endswith("nxt")
         for field in _values(layer, name)
         if field.show
-    ]
-    return max(found)[1] if found else None
+    )
+    return next((number for _, number in chain if number not in IPV6_EXTENSIONS), None)
 
 
 def _geneve_options(layer: Any) -> tuple[tuple[int, int, str], ...]:
@@ -351,6 +370,36 @@ def decode_as(settings: DecodeSettings, used_ports: Mapping[int, str]) -> dict[s
     ports |= dict.fromkeys((*VXLAN_PORTS, *settings.vxlan_ports), "vxlan")
     ports |= dict.fromkeys((VXLAN_GPE_PORT, *settings.vxlan_gpe_ports), "vxlan_gpe")
     return {f"udp.port=={port}": dissector for port, dissector in sorted(ports.items())}
+
+
+@cache
+def _file_capture() -> type[Any]:
+    """Return pyshark's FileCapture, made to end in order.  pyshark is imported by who needs it."""
+    import pyshark
+
+    class FileCapture(pyshark.FileCapture):  # type: ignore[misc]
+        """pyshark kills tshark at the end of its output: here tshark may end first.
+
+        Only so is its exit code known, which tells a file that it cannot read from an empty one,
+        and asyncio's child watcher finds the process that it waits for.
+        """
+
+        async def close_async(self) -> None:
+            """Wait for tshark, ending it where it does not end, and let go of everything."""
+            try:
+                for process in self._running_processes:
+                    try:
+                        await asyncio.wait_for(process.wait(), _END_S if self._eof_reached else 0)
+                    except TimeoutError:
+                        with suppress(ProcessLookupError):
+                            os.kill(process.pid, signal.SIGKILL)
+                        await process.wait()
+                await super().close_async()
+            finally:
+                self._running_processes.clear()
+                await asyncio.gather(*self._stderr_handling_tasks, return_exceptions=True)
+
+    return FileCapture
 
 
 class Witness:
@@ -411,11 +460,10 @@ class Witness:
             self._put(None)
 
     async def _drive(self) -> None:
-        import pyshark
         from pyshark.capture.capture import TSharkCrashException
 
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        capture = pyshark.FileCapture(
+        capture = _file_capture()(
             self._path,
             keep_packets=False,
             eventloop=self._loop,
@@ -434,12 +482,10 @@ class Witness:
             await capture.packets_from_tshark(take)
         except TSharkCrashException as error:
             # tshark ends in an error for a file that is cut short too: what it read is valid.
-            if not seen and not self._stop.is_set():
+            if not seen:
                 lines = [line for line in str(error).splitlines() if line.startswith("Last error")]
                 reason = lines[0].partition(": ")[2] if lines else str(error)
                 raise GenevecapError(reason) from error
-        # One round for the transports of the ended process to close before the loop does.
-        await asyncio.sleep(0)
 
     def _put(self, reading: Reading | None) -> None:
         """Hand a reading over, waiting for room unless nobody listens any more."""

@@ -23,9 +23,7 @@ _RIGHT = frozenset((0, 1, 2))
 _FIRST_WIDTHS = (5, 11, 5, 5, 11, 24, 0)
 
 
-def packet_lines(
-    rows: Iterable[PacketRow], style: Style, *, look_ahead: int = 0
-) -> Iterator[str]:
+def packet_lines(rows: Iterable[PacketRow], style: Style, *, look_ahead: int = 0) -> Iterator[str]:
     """Yield a heading and one line per frame.
 
     look_ahead: rows to wait for before the first line, so that columns begin as wide as those need.
