@@ -119,15 +119,15 @@ class Ipv4(Protocol):
         walk.add_ip(header)
         header_bytes = (version_ihl & IHL_MASK) << 2
         walk.next = end = offset + header_bytes
+        if 0 < total < header_bytes:
+            return walk.end(Stop.MALFORMED)  # however much of it was captured
         if end > walk.limit:
             return walk.cut(end)
         if total:
-            if total < header_bytes:
-                return walk.end(Stop.MALFORMED)
             first = (
                 (header, walk.tunnels.count, walk.options.count) if flags & MORE_FRAGMENTS else None
             )
-            walk.narrow(offset + total, first)
+            walk.narrow_by_ip(offset + total, first)
         if flags & FRAGMENT_OFFSET_MASK:
             return walk.end(Stop.FRAGMENT)
         return NEXT_LAYER[protocol]

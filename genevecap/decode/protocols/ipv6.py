@@ -132,7 +132,7 @@ class Ipv6(Protocol):
         owns_window = False
         if payload:
             owns_window = end + payload <= walk.window
-            walk.narrow(end + payload)
+            walk.narrow_by_ip(end + payload, None)
         if protocol in EXTENSIONS:
             return _follow_extensions(walk, header, owns_window)
         return NEXT_LAYER[protocol] if protocol != NO_NEXT_HEADER else 0

@@ -12,7 +12,8 @@ from .fields import Header
 from .protocol import Protocol
 from .walk import Walk
 
-NIBBLE_BYTES = 1
+VERSION = 0
+NIBBLE_BYTES = VERSION + 1
 VERSIONS = {4: Layer.IPV4, 6: Layer.IPV6}
 
 
@@ -20,16 +21,14 @@ class Raw(Protocol):
     """No header at all."""
 
     layer = Layer.RAW
-    HEADER_BYTES = 0
+    HEADER_BYTES = NIBBLE_BYTES
     SOURCE = "https://www.tcpdump.org/linktypes.html"
 
     @staticmethod
     def decode(walk: Walk, offset: int) -> int:
         """Go by the version nibble."""
         walk.next = offset
-        if offset + NIBBLE_BYTES > walk.limit:
-            return walk.cut(offset + NIBBLE_BYTES)
-        return VERSIONS.get(walk.data[offset] >> 4) or walk.end(Stop.MALFORMED)
+        return VERSIONS.get(walk.data[offset + VERSION] >> 4) or walk.end(Stop.MALFORMED)
 
     @staticmethod
     def fields(header: Header) -> None:

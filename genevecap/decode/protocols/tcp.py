@@ -98,24 +98,26 @@ class Tcp(Protocol):
 
     @staticmethod
     def decode(walk: Walk, offset: int) -> int:
-        """Take ports, and the rest where the whole header with its options fits."""
+        """Take the fixed part, and the options where all of them are there."""
         source, destination, sequence, acknowledgment, length_flags, window = _HEADER.unpack_from(
             walk.data, offset
         )
         walk.add_ports((source, destination))
         header_bytes = length_flags >> 12 << 2
+        fixed = (length_flags & FLAGS_MASK, sequence, acknowledgment, window)
         if header_bytes < HEADER_BYTES:
+            walk.tcp = (*fixed, *_NO_OPTIONS)
             return walk.end(Stop.MALFORMED)
         end = offset + header_bytes
+        if end <= walk.window:
+            walk.add_payload(end)
         if end > walk.limit:
+            walk.tcp = (*fixed, *_NO_OPTIONS)
             return walk.cut(end)
-        options = (
-            _NO_OPTIONS
-            if header_bytes == HEADER_BYTES
-            else read_options(walk.data, offset + HEADER_BYTES, end)
-        )
-        walk.tcp = (length_flags & FLAGS_MASK, sequence, acknowledgment, window, *options)
-        walk.add_payload(end)
+        if header_bytes == HEADER_BYTES:
+            walk.tcp = (*fixed, *_NO_OPTIONS)
+        else:
+            walk.tcp = (*fixed, *read_options(walk.data, offset + HEADER_BYTES, end))
         walk.next = end
         return Layer.STT if destination == STT_PORT else 0
 
