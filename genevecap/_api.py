@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The functions that `import genevecap` offers: names and paths in, results out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from .analysis import packets as packet_rows
+from .analysis import summary
+from .analysis.results import InspectResult, PacketRow, Problem
+from .analysis.select import Selector, TimeBound
+from .capture.points import PointTable
+from .capture.reader import Capture
+from .capture.spec import CaptureSpec
+from .decode.settings import DecodeSettings
+
+
+def open_capture(capture: str) -> Capture:
+    """Open one capture, given as on the command line: `[NAME[@HOST]=]PATH`.
+
+    `batches()` of the result yields frames as columns; one batch is valid until the next.
+    Raises CaptureError where nothing of it can be read.
+    """
+    return Capture(CaptureSpec.parse(capture), PointTable(), 0)
+
+
+def inspect(
+    *captures: str,
+    settings: DecodeSettings | None = None,
+    vnis: tuple[int, ...] = (),
+    addresses: tuple[str, ...] = (),
+    ports: tuple[int, ...] = (),
+    points: tuple[str, ...] = (),
+    since: str | None = None,
+    until: str | None = None,
+) -> InspectResult:
+    """Return what is in these captures; the selectors are those of the command line.
+
+    A capture that cannot be read does not raise: see `problems` of the result.
+    Raises UsageError where a selector cannot be understood.
+    """
+    return summary.inspect(
+        [CaptureSpec.parse(capture) for capture in captures],
+        settings=settings,
+        selector=_selector(vnis, addresses, ports, points, since, until),
+    )
+
+
+def packets(
+    *captures: str,
+    settings: DecodeSettings | None = None,
+    vnis: tuple[int, ...] = (),
+    addresses: tuple[str, ...] = (),
+    ports: tuple[int, ...] = (),
+    points: tuple[str, ...] = (),
+    since: str | None = None,
+    until: str | None = None,
+    on_problem: Callable[[Problem], None] | None = None,
+) -> Iterator[PacketRow]:
+    """Yield one row for every selected frame of these captures, in file order.
+
+    on_problem is told what goes wrong with a capture; without it that is passed over in silence.
+    Raises UsageError where a selector cannot be understood.
+    """
+    return packet_rows.packets(
+        [CaptureSpec.parse(capture) for capture in captures],
+        settings=settings,
+        selector=_selector(vnis, addresses, ports, points, since, until),
+        on_problem=on_problem or (lambda problem: None),
+    )
+
+
+def _selector(
+    vnis: tuple[int, ...],
+    addresses: tuple[str, ...],
+    ports: tuple[int, ...],
+    points: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+) -> Selector:
+    return Selector(
+        vnis=vnis,
+        addresses=addresses,
+        ports=ports,
+        points=points,
+        since=None if since is None else TimeBound.parse(since),
+        until=None if until is None else TimeBound.parse(until),
+    )
