@@ -85,9 +85,7 @@ def inspect(
         interrupted = True
     tunnels = tables.tunnels()
     return InspectResult(
-        captures=tuple(
-            capture_summary(state) for state in inputs.states if state.capture is not None
-        ),
+        captures=tuple(capture_summary(state) for state in inputs.states if _was_read(state)),
         tunnels=_tunnels(tunnels),
         options=_options(tables),
         top_flows=tuple(_flow(flow) for flow in tables.top_flows(TOP_FLOWS)),
@@ -100,6 +98,11 @@ def inspect(
         problems=tuple(problems),
         interrupted=interrupted,
     )
+
+
+def _was_read(state: InputState) -> bool:
+    """Tell whether anything of an input could be read; if not, its error says all there is."""
+    return state.capture is not None and (state.damage is None or state.capture.packets > 0)
 
 
 def capture_summary(state: InputState) -> CaptureSummary:
