@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 FRAME_SCHEMA = "genevecap/frame/1"
 
 HEX_OCTETS = 16
-_TREE_INDENT = 19
+_TREE_INDENT = 16
 """Columns of `offset`, `length` and what is between them and the tree."""
 
 _SOURCE_WIDTH = 100
-"""From this width on the RFC section of a field is shown."""
+"""From this width on the RFC section of a field is shown, ending in this column."""
 
 
 # --- for people ------------------------------------------------------------------------------
@@ -67,11 +67,12 @@ def _field_lines(field: Field, depth: int, style: Style) -> Iterator[str]:
     """Yield a field and what is inside it; a field of bits says which ones."""
     text = f"{'  ' * depth}{field.name}: {printable(field.text)}"
     source = printable(field.source or "") if style.width >= _SOURCE_WIDTH else ""
-    room = style.width - _TREE_INDENT - 3 - (cells(source) + 2 if source else 0)
+    width = min(style.width, _SOURCE_WIDTH) if source else style.width
+    room = width - _TREE_INDENT - (cells(source) + 2 if source else 0)
     text = shorten(text, max(room, 10))
     place = f"{_place(field):>6}  {_length(field):>6}  "
     if source:
-        padding = " " * max(style.width - len(place) - cells(text) - cells(source), 2)
+        padding = " " * max(width - len(place) - cells(text) - cells(source), 2)
         yield f"{place}{text}{padding}{style.paint(source, 'dim')}"
     else:
         yield f"{place}{text}"

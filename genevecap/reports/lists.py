@@ -107,9 +107,9 @@ def _lasting(tunnel: TunnelSummary | CaptureSummary) -> str:
 def _options(result: InspectResult) -> Table:
     columns = (
         Column(title="class", right=True),
-        Column(title="assigned to", floor=12),
+        Column(title="assigned to", floor=22),
         Column(title="type", right=True),
-        Column(title="option", floor=12, drop=1),
+        Column(title="option", floor=14, drop=1),
         Column(title="critical", drop=2),
         Column(title="data", right=True),
         Column(title="packets", right=True),

@@ -18,9 +18,9 @@ from .text import cells, moment, printable, seconds, shorten
 if TYPE_CHECKING:
     from ..analysis.results import InnerRow, PacketRow, TunnelRow
 
-_TITLES = ("frame", "seconds", "bytes", "point", "tunnels", "inner", "notes")
+_TITLES = ("frame", "seconds", "bytes", "point", "tunnels", "inner")
 _RIGHT = frozenset((0, 1, 2))
-_FIRST_WIDTHS = (5, 11, 5, 5, 11, 24, 0)
+_FIRST_WIDTHS = (5, 11, 5, 5, 11, 0)
 
 
 def packet_lines(rows: Iterable[PacketRow], style: Style, *, look_ahead: int = 0) -> Iterator[str]:
@@ -70,9 +70,16 @@ def _texts(row: PacketRow, start_ns: int | None, style: Style) -> tuple[str, ...
         str(row.wire_bytes),
         printable(row.point),
         " / ".join(tunnel_text(tunnel, addresses) for tunnel in row.tunnels) or "-",
-        inner_text(row.inner) if row.inner else (row.layers[-1] if row.layers else "-"),
-        " ".join((*_stop_words(row), *row.findings)),
+        _inner_words(row),
     )
+
+
+def _inner_words(row: PacketRow) -> str:
+    """Return the innermost header, after what is wrong with the frame: the end may be cut off."""
+    stop = "" if row.stop == "complete" else f"{row.stop} at {row.stop_layer or 'the frame'}"
+    notes = " ".join(filter(None, (stop, *row.findings)))
+    text = inner_text(row.inner) if row.inner else (row.layers[-1] if row.layers else "-")
+    return f"[{notes}] {text}" if notes else text
 
 
 def tunnel_text(tunnel: TunnelRow, addresses: bool = True) -> str:
@@ -91,12 +98,6 @@ def inner_text(inner: InnerRow) -> str:
     """Return an innermost IP header in a few words: `tcp 10.0.0.1:80 > 10.0.0.2:4711`."""
     source = endpoint_text(inner.source, inner.source_port)
     return f"{inner.protocol} {source} > {endpoint_text(inner.destination, inner.destination_port)}"
-
-
-def _stop_words(row: PacketRow) -> tuple[str, ...]:
-    if row.stop == "complete":
-        return ()
-    return (f"{row.stop} at {row.stop_layer}" if row.stop_layer else row.stop,)
 
 
 def _role(row: PacketRow) -> str | None:

@@ -142,7 +142,7 @@ def _tunnel_note(result: InspectResult, packets: int) -> str:
     return (
         f"{plural(len(result.tunnels), 'direction')}, {plural(packets, 'packet')}"
         f" ({share(packets, result.selected_packets)}), overhead {size(overhead)}"
-        f" ({share(overhead, octets)} of their bytes)"
+        f" ({share(overhead, octets)})"
     )
 
 
