@@ -156,6 +156,10 @@ class KernelDecoder:
         """Reads that a protocol function attempted past the capture: a defect where not 0."""
         return self.overruns_
 
+    def handled_layers(self):
+        """Return the numbers of the layers that have a function here."""
+        return [number for number in range(256) if HANDLERS[number] != cython.NULL]
+
     # Octets of a frame are read through checked access (`_kernel_state`).  Columns are written at
     # rows below the capacity that `Columns` made all of them with, so they need no second check.
     @cython.boundscheck(False)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
-from ._kernel_state cimport Frame
+from ._kernel_state cimport Frame, Octets
 
-@cython.locals(p=uint64_t, kind=uint32_t)
+@cython.locals(h=Octets, p=uint64_t, kind=uint32_t)
 cdef bint ethernet(Frame *f) noexcept nogil
 @cython.locals(p=uint64_t)
 cdef bint vlan(Frame *f) noexcept nogil

@@ -21,6 +21,8 @@ from cython.cimports.genevecap.decode._kernel_state import (
     SLL2,
     UNSUPPORTED,
     VLAN,
+    be16,
+    be48,
     begin,
     by_ethertype,
     complete,
@@ -29,10 +31,10 @@ from cython.cimports.genevecap.decode._kernel_state import (
     go_on,
     link_layer_to,
     narrow,
-    u8,
     u16,
     u32,
-    u48,
+    u8,
+    view,
 )
 
 
@@ -41,12 +43,13 @@ def ethernet(f):
     p = f.position
     if not fits(f, p, 14, ETHERNET):
         return 0
+    h = view(f, p, 14)
     begin(f, ETHERNET, p)
     if not f.link_seen:
         f.link_seen = 1
-        f.link_destination = u48(f, p)
-        f.link_source = u48(f, p + 6)
-    return type_or_length(f, p + 14, u16(f, p + 12))
+        f.link_destination = be48(h)
+        f.link_source = be48(h + 6)
+    return type_or_length(f, p + 14, be16(h + 12))
 
 
 def vlan(f):

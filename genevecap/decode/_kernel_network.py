@@ -9,21 +9,24 @@ import cython
 
 from cython.cimports.genevecap.decode._kernel_state import (
     FRAGMENT,
-    IP_PROTOCOL_SPACE,
     IPV4,
     IPV6,
+    IP_PROTOCOL_SPACE,
     MALFORMED,
     TOO_DEEP,
+    be16,
+    be32,
+    be64,
     begin,
     complete,
     end_at,
     fits,
     go_on,
     narrow,
-    u8,
     u16,
     u32,
-    u64,
+    u8,
+    view,
 )
 from cython.cimports.libc.string import memset
 
@@ -63,22 +66,23 @@ def ipv4(f):
     p = f.position
     if not fits(f, p, 20, IPV4):
         return 0
-    first = u8(f, p)
+    h = view(f, p, 20)
+    first = h[0]
     header = (first & 15) * 4
     if first >> 4 != 4 or header < 20:
         return end_at(f, MALFORMED, IPV4, p)
     begin(f, IPV4, p)
-    total = u16(f, p + 2)
+    total = be16(h + 2)
     ip = new_ip(f, 4, p)
-    ip.tos = u8(f, p + 1)
-    ip.identification = u16(f, p + 4)
-    ip.fragment = u16(f, p + 6) & 0x7FFF
-    ip.ttl = u8(f, p + 8)
-    ip.protocol = u8(f, p + 9)
+    ip.tos = h[1]
+    ip.identification = be16(h + 4)
+    ip.fragment = be16(h + 6) & 0x7FFF
+    ip.ttl = h[8]
+    ip.protocol = h[9]
     ip.source_hi = 0
-    ip.source_lo = u32(f, p + 12)
+    ip.source_lo = be32(h + 12)
     ip.destination_hi = 0
-    ip.destination_lo = u32(f, p + 16)
+    ip.destination_lo = be32(h + 16)
     if total != 0 and p + total < f.frame_end:
         ip.end = p + total
     if f.ip_count == 1:
@@ -101,19 +105,20 @@ def ipv6(f):
     p = f.position
     if not fits(f, p, 40, IPV6):
         return 0
-    first = u16(f, p)
+    h = view(f, p, 40)
+    first = be16(h)
     if first >> 12 != 6:
         return end_at(f, MALFORMED, IPV6, p)
     begin(f, IPV6, p)
-    length = u16(f, p + 4)
+    length = be16(h + 4)
     ip = new_ip(f, 6, p)
     ip.tos = (first >> 4) & 0xFF
-    ip.protocol = u8(f, p + 6)
-    ip.ttl = u8(f, p + 7)
-    ip.source_hi = u64(f, p + 8)
-    ip.source_lo = u64(f, p + 16)
-    ip.destination_hi = u64(f, p + 24)
-    ip.destination_lo = u64(f, p + 32)
+    ip.protocol = h[6]
+    ip.ttl = h[7]
+    ip.source_hi = be64(h + 8)
+    ip.source_lo = be64(h + 16)
+    ip.destination_hi = be64(h + 24)
+    ip.destination_lo = be64(h + 32)
     if length != 0 and p + 40 + length < f.frame_end:
         ip.end = p + 40 + length
     if length != 0:

@@ -180,6 +180,34 @@ cdef struct Frame:
 ctypedef bint (*Handler)(Frame *f) noexcept nogil
 
 
+ctypedef const uint8_t *Octets
+
+cdef extern from *:
+    """
+    static const unsigned char genevecap_zeros[64];
+    """
+    const uint8_t *genevecap_zeros
+
+cdef inline Octets view(Frame *f, uint64_t p, uint64_t octets) noexcept nogil:
+    # The octets of a header that `fits` has found to be there (64 at most): one check for all of
+    # its reads. Where it is not there after all, zeros stand in and the overrun is counted.
+    if p + octets > f.captured:
+        f.overruns += 1
+        return genevecap_zeros
+    return f.data + p
+
+cdef inline uint32_t be16(Octets h) noexcept nogil:
+    return (<uint32_t>h[0] << 8) | h[1]
+
+cdef inline uint32_t be32(Octets h) noexcept nogil:
+    return (<uint32_t>h[0] << 24) | (<uint32_t>h[1] << 16) | (<uint32_t>h[2] << 8) | h[3]
+
+cdef inline uint64_t be48(Octets h) noexcept nogil:
+    return (<uint64_t>be16(h) << 32) | be32(h + 2)
+
+cdef inline uint64_t be64(Octets h) noexcept nogil:
+    return (<uint64_t>be32(h) << 32) | be32(h + 4)
+
 cdef inline uint32_t u8(Frame *f, uint64_t p) noexcept nogil:
     if p + 1 > f.captured:
         f.overruns += 1

@@ -18,15 +18,18 @@ from cython.cimports.genevecap.decode._kernel_state import (
     TENTATIVE,
     UDP,
     WIREGUARD,
+    be16,
+    be32,
     begin,
     complete,
     end_at,
     fits,
     go_on,
     narrow,
-    u8,
     u16,
     u32,
+    u8,
+    view,
 )
 from cython.cimports.genevecap.decode._kernel_tunnels import geneve_fits
 
@@ -54,8 +57,9 @@ def udp(f):
     ports(f, p)
     if not fits(f, p, 8, UDP):
         return 0
+    h = view(f, p, 8)
     begin(f, UDP, p)
-    length = u16(f, p + 4)
+    length = be16(h + 4)
     ends = f.inner.end
     if length != 0:
         if length < 8:
@@ -101,13 +105,14 @@ def tcp(f):
     ports(f, p)
     if not fits(f, p, 20, TCP):
         return 0
+    h = view(f, p, 20)
     begin(f, TCP, p)
     f.tcp_seen = 1
-    f.tcp.sequence = u32(f, p + 4)
-    f.tcp.acknowledgment = u32(f, p + 8)
-    f.tcp.flags = u16(f, p + 12) & 0x01FF
-    f.tcp.window = u16(f, p + 14)
-    header = (u8(f, p + 12) >> 4) * 4
+    f.tcp.sequence = be32(h + 4)
+    f.tcp.acknowledgment = be32(h + 8)
+    f.tcp.flags = be16(h + 12) & 0x01FF
+    f.tcp.window = be16(h + 14)
+    header = (h[12] >> 4) * 4
     if header < 20 or p + header > f.end:
         if header < 20:
             return end_at(f, MALFORMED, TCP, p)

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
-from ._kernel_state cimport Frame, Tunnel, TunnelRef
+from ._kernel_state cimport Frame, Octets, Tunnel, TunnelRef
 
 @cython.locals(t=TunnelRef)
 cdef Tunnel *new_tunnel(Frame *f, uint32_t kind, uint64_t p) noexcept nogil
 @cython.locals(area=uint64_t, here=uint64_t, protocol=uint32_t)
 cdef bint geneve_fits(Frame *f, uint64_t p) noexcept nogil
-@cython.locals(t=TunnelRef, p=uint64_t, first=uint32_t, header=uint64_t, protocol=uint32_t)
+@cython.locals(h=Octets, t=TunnelRef, p=uint64_t, first=uint32_t, header=uint64_t, protocol=uint32_t)
 cdef bint geneve(Frame *f) noexcept nogil
 @cython.locals(here=uint64_t, end=uint64_t, size=uint64_t, row=uint32_t, kind=uint32_t, critical=cython.bint, broken=cython.bint)
 cdef void geneve_options(Frame *f, Tunnel *t, uint64_t begins, uint64_t ends, bint critical_flag) noexcept nogil
-@cython.locals(t=TunnelRef, p=uint64_t, flags=uint32_t, policy=uint32_t, reserved=uint32_t)
+@cython.locals(h=Octets, t=TunnelRef, p=uint64_t, flags=uint32_t, policy=uint32_t, reserved=uint32_t)
 cdef bint vxlan(Frame *f) noexcept nogil
 @cython.locals(t=TunnelRef, p=uint64_t, flags=uint32_t, following=uint32_t, layer=uint32_t)
 cdef bint vxlan_gpe(Frame *f) noexcept nogil

@@ -27,14 +27,17 @@ from cython.cimports.genevecap.decode._kernel_state import (
     V02,
     VXLAN,
     VXLAN_GPE,
+    be16,
+    be32,
     begin,
     by_ethertype,
     end_at,
     fits,
     go_on,
-    u8,
     u16,
     u32,
+    u8,
+    view,
 )
 
 
@@ -87,25 +90,26 @@ def geneve(f):
         if p + 8 > f.end:
             f.findings |= G02
         return 0
+    h = view(f, p, 8)
     begin(f, GENEVE, p)
-    first = u8(f, p)
+    first = h[0]
     if first >> 6:
         f.findings |= G01
         return end_at(f, UNSUPPORTED, GENEVE, p)
     t = new_tunnel(f, KIND_GENEVE, p)
-    t.vni = u32(f, p + 4) >> 8
+    t.vni = be32(h + 4) >> 8
     header = 8 + (first & 0x3F) * 4
     t.overhead_end = p + header if p + header < f.end else f.end
-    if u8(f, p + 1) & 0x3F or u8(f, p + 7):
+    if h[1] & 0x3F or h[7]:
         f.findings |= G08
-    if u8(f, p + 1) & 0x80:
+    if h[1] & 0x80:
         f.findings |= G09
-    geneve_options(f, t, p + 8, p + header, (u8(f, p + 1) & 0x40) != 0)
+    geneve_options(f, t, p + 8, p + header, (h[1] & 0x40) != 0)
     if not fits(f, p, header, GENEVE):
         if p + header > f.end:
             f.findings |= G02
         return 0
-    return by_ethertype(f, p + header, u16(f, p + 2))
+    return by_ethertype(f, p + header, be16(h + 2))
 
 
 def geneve_options(f, t, begins, ends, critical_flag):
@@ -155,18 +159,19 @@ def vxlan(f):
         return end_at(f, TOO_DEEP, VXLAN, p)
     if not fits(f, p, 8, VXLAN):
         return 0
+    h = view(f, p, 8)
     begin(f, VXLAN, p)
-    flags = u8(f, p)
-    policy = u8(f, p + 1)
+    flags = h[0]
+    policy = h[1]
     t = new_tunnel(f, KIND_VXLAN, p)
-    t.vni = u32(f, p + 4) >> 8
+    t.vni = be32(h + 4) >> 8
     if not flags & 0x08:
         f.findings |= V01
     if flags & 0x80:
         reserved = (flags & 0x77) | (policy & 0xB7)
     else:
-        reserved = (flags & 0xF7) | policy | u16(f, p + 2)
-    if reserved or u8(f, p + 7):
+        reserved = (flags & 0xF7) | policy | be16(h + 2)
+    if reserved or h[7]:
         f.findings |= V02
     return go_on(f, p + 8, ETHERNET)
 
