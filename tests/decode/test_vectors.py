@@ -7,7 +7,7 @@ import pytest
 
 from genevecap.columns import Stop
 from genevecap.decode import DecodeSettings
-from genevecap.decode.layers import Layer
+from genevecap.decode.protocols import PROTOCOLS
 from genevecap.decode.readable import ReadableDecoder
 
 from .vectors import VECTORS, decode_all
@@ -33,3 +33,73 @@ def test_rows_are_independent(decoder):
     forward = decode_all(decoder, frames)
     assert forward == [vector.expected for vector in VECTORS]
     assert decode_all(decoder, frames[::-1]) == forward[::-1]
+
+
+def test_every_protocol_has_a_vector():
+    listed = {code for vector in VECTORS for code, _ in vector.expected["layers"]}
+    assert set(PROTOCOLS) <= listed
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=IDS)
+def test_every_snaplen(decoder, vector):
+    """Less captured: what is found shrinks, and nothing is called malformed for it."""
+    whole = vector.expected
+    cuts = [
+        (vector.link_type, vector.data[:size], vector.original_length)
+        for size in range(len(vector.data) + 1)
+    ]
+    for (_, data, _), found in zip(cuts, decode_all(decoder, cuts), strict=True):
+        assert_inside(found, len(data))
+        assert found["layers"] == whole["layers"][: len(found["layers"])]
+        columns = found["columns"]
+        if len(found["layers"]) < len(whole["layers"]):
+            # On a tentative port less may not look like the tunnel any more.
+            tentative = columns["outer_destination_port"] in _TENTATIVE
+            assert columns["stop"] in ({Stop.TRUNCATED, Stop.COMPLETE} if tentative else _CUT)
+        else:
+            assert columns["stop"] in {Stop.TRUNCATED, whole["columns"]["stop"]}
+        assert columns["findings"] & ~whole["columns"]["findings"] == 0
+        if whole["columns"]["stop"] != Stop.FRAGMENT:  # which takes tunnels back
+            for tunnel, expected in zip(found["tunnels"], whole["tunnels"], strict=False):
+                assert {name: tunnel[name] for name in _FIXED} == {
+                    name: expected[name] for name in _FIXED
+                }
+            assert len(found["tunnels"]) <= len(whole["tunnels"])
+
+
+_CUT = {Stop.TRUNCATED}
+_FIXED = ("kind", "vni", "source_lo", "destination_lo", "flags", "ip_offset", "header_offset")
+_TENTATIVE = {2152, 4500, 51820, *range(6082, 6090)}
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=IDS)
+def test_every_length(decoder, vector):
+    """A shorter frame, all of it captured: nothing is called truncated."""
+    cuts = [(vector.link_type, vector.data[:size], size) for size in range(len(vector.data) + 1)]
+    whole = vector.expected["layers"]
+    for (_, data, _), found in zip(cuts, decode_all(decoder, cuts), strict=True):
+        assert_inside(found, len(data))
+        assert found["columns"]["stop"] != Stop.TRUNCATED
+        assert found["layers"] == whole[: len(found["layers"])]
+
+
+def assert_inside(found, captured):
+    """Nothing lies beyond what was captured, and the tables agree with each other."""
+    columns = found["columns"]
+    offsets = [offset for _, offset in found["layers"]]
+    assert offsets == sorted(offsets)
+    for code, offset in found["layers"]:
+        if (columns["stop"], columns["stop_offset"]) == (Stop.UNSUPPORTED, offset):
+            continue  # listed, and perhaps nothing of it is there
+        fixed = PROTOCOLS[code].HEADER_BYTES if code in PROTOCOLS else 0
+        assert offset + fixed <= captured
+    assert len(found["tunnels"]) == columns["tunnel_count"]
+    for depth, tunnel in enumerate(found["tunnels"]):
+        assert tunnel["depth"] == depth
+        assert tunnel["ip_offset"] < tunnel["header_offset"]
+        assert tunnel["header_offset"] + 8 <= captured
+        assert tunnel["overhead_bytes"] >= tunnel["header_offset"] + 8 - tunnel["ip_offset"]
+    for option in found["options"]:
+        assert option["data_offset"] + option["data_bytes"] <= captured
+    assert (columns["stop_layer"] == 0) == (columns["stop"] == Stop.COMPLETE)
+    assert (columns["inner_version"] == 0) == (columns["outer_version"] == 0)

@@ -39,7 +39,9 @@ VECTORS = [
     ),
     vector(
         "ipv4-unknown-protocol",
-        f"46 c0 00 20 00 00 40 00 01 02 00 00 {FROM_A_TO_B} 94 04 00 00  # IGMP\n 11 64 ee 9b 00 00 00 00",
+        f"""
+        46 c0 00 20 00 00 40 00 01 02 00 00 {FROM_A_TO_B} 94 04 00 00
+        11 64 ee 9b 00 00 00 00  # IGMP""",
         link_type=RAW,
         layers=[("raw", 0), ("ipv4", 0), ("ip-proto-2", 24)],
         stop="unsupported",

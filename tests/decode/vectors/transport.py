@@ -13,7 +13,7 @@ ADDRESSES = "0a 00 00 01 0a 00 00 02  # 10.0.0.1 > 10.0.0.2"
 def ipv4(protocol, size):
     """An IPv4 header of 20 octets in front of `size`, and what it gives."""
     total = 20 + size
-    text = f"45 00 {total >> 8:02x} {total & 255:02x} 00 00 40 00 40 {protocol:02x} 00 00 {ADDRESSES}\n"
+    text = f"45 00 {total:04x} 00 00 40 00 40 {protocol:02x} 00 00 {ADDRESSES}\n"
     return text, {
         "version": 4,
         "protocol": protocol,

@@ -123,8 +123,8 @@ def _addresses(columns):
 
 def _tunnels(rows):
     tunnels, options = [], []
-    for depth, row in enumerate(rows):
-        row = {"depth": depth, "vni": -1, "identifier": 0, **_addresses(row)}
+    for depth, given in enumerate(rows):
+        row = {"depth": depth, "vni": -1, "identifier": 0, **_addresses(given)}
         listed = row.pop("options", [])
         row["kind"] = {name: kind for kind, name in TUNNEL_NAMES.items()}[row["kind"]]
         row["option_count"] = len(listed)
