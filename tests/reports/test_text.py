@@ -74,7 +74,13 @@ def test_rates():
 
 @pytest.mark.parametrize(
     ("part", "whole", "shown"),
-    [(0, 0, "-"), (1, 1, "100 %"), (999_999, 1_000_000, "99.99 %"), (1, 3, "33 %"), (1, 50, "2.0 %")],
+    [
+        (0, 0, "-"),
+        (1, 1, "100 %"),
+        (999_999, 1_000_000, "99.99 %"),
+        (1, 3, "33 %"),
+        (1, 50, "2.0 %"),
+    ],
 )
 def test_all_is_the_only_hundred_per_cent(part: int, whole: int, shown: str):
     assert text.share(part, whole) == shown
