@@ -66,8 +66,12 @@ def packets(
         [CaptureSpec.parse(capture) for capture in captures],
         settings=settings,
         selector=_selector(vnis, addresses, ports, points, since, until),
-        on_problem=on_problem or (lambda problem: None),
+        on_problem=on_problem or _pass_over,
     )
+
+
+def _pass_over(_problem: Problem) -> None:
+    """Say nothing of a capture that cannot be read."""
 
 
 def _selector(

@@ -177,7 +177,11 @@ class DecodedBatch(Columns):
         ("inner_source_port", "i", "of its transport header, or -1"),
         ("inner_destination_port", "i", "of its transport header, or -1"),
         ("inner_offset", "I", "offset of the innermost IP header in the frame"),
-        ("inner_bytes", "I", "length of the innermost IP packet, header included; 0 in the header is BIG TCP: the rest of the frame"),
+        (
+            "inner_bytes",
+            "I",
+            "octets of the innermost IP packet, header included, cut to the frame",
+        ),
         ("inner_ttl", "B", "TTL or hop limit"),
         ("inner_tos", "B", "TOS octet or traffic class"),
         ("inner_id", "I", "IPv4 identification, or that of the IPv6 fragment header, else 0"),

@@ -22,7 +22,7 @@ def disabled() -> bool:
 
 
 def load(name: str) -> ModuleType | None:
-    """Return the compiled kernel `name` (dotted, in this package), or None where it was not built."""
+    """Return the compiled kernel `name` (dotted, in this package), None where it was not built."""
     if disabled():
         return None
     if name in sys.modules:

@@ -75,6 +75,9 @@ SNAT_ADDRESSES = ("169.254.7.127", "fd16:9254:7127:1337:ffff:ffff:ffff:ffff")
 """What node-local sources become towards enrolled pods: istio/istio cni/pkg/nodeagent (1.21+)."""
 
 
+_BY_NAME: dict[str, type[RedirectMode]] = {}
+
+
 class RedirectMode:
     """One way in which ambient redirects traffic to ztunnel."""
 
@@ -84,13 +87,12 @@ class RedirectMode:
     """Istio versions that use it."""
     vnis: ClassVar[tuple[int, ...]] = ()
     """VNIs of its own tunnels, where it has any."""
-    _registered: ClassVar[dict[str, type[RedirectMode]]] = {}
 
     def __init_subclass__(cls) -> None:
         """Register the mode, refusing a second one of the same name."""
-        if cls.name in RedirectMode._registered:
+        if cls.name in _BY_NAME:
             raise ValueError(f"redirect mode {cls.name!r} is registered twice")
-        RedirectMode._registered[cls.name] = cls
+        _BY_NAME[cls.name] = cls
 
     @classmethod
     def recognise(cls, signs: Signs) -> tuple[str, ...]:
@@ -102,7 +104,7 @@ def modes() -> dict[str, type[RedirectMode]]:
     """Return every redirect mode by name."""
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
-    return dict(sorted(RedirectMode._registered.items()))
+    return dict(sorted(_BY_NAME.items()))
 
 
 def recognise(signs: Signs) -> tuple[str, tuple[str, ...]]:

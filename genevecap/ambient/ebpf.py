@@ -24,9 +24,10 @@ class Ebpf(RedirectMode):
         if not signs.redirects or not hbone:
             return ()
         first = signs.redirects[0]
-        return (
+        evidence = (
             f"{len(signs.redirects)} SYNs at two points with the same TTL and another destination "
             f"MAC, no tunnel between: {first.source} to {first.destination} at "
             f"{first.first_point} ({first.first_destination_mac}) and "
-            f"{first.second_point} ({first.second_destination_mac})",
+            f"{first.second_point} ({first.second_destination_mac})"
         )
+        return (evidence,)

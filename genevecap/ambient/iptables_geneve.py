@@ -45,11 +45,7 @@ class IptablesGeneve(RedirectMode):
 
 def _may_be_istio(tunnel: TunnelSign) -> bool:
     """Tell whether a tunnel has one of Istio's VNIs and no options, as Istio's have none."""
-    return (
-        tunnel.kind == "geneve"
-        and tunnel.vni in _DEVICES
-        and not tunnel.packets_with_options
-    )
+    return tunnel.kind == "geneve" and tunnel.vni in _DEVICES and not tunnel.packets_with_options
 
 
 def _ends(tunnels: list[TunnelSign]) -> str:

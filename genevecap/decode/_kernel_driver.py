@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# cython: language_level=3, boundscheck=True, wraparound=False, initializedcheck=False, cdivision=True
+# cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
+# cython: initializedcheck=False
 # mypy: ignore-errors
 """The compiled decoder: one pass per frame, outermost to innermost.
 

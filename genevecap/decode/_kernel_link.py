@@ -31,9 +31,9 @@ from cython.cimports.genevecap.decode._kernel_state import (
     go_on,
     link_layer_to,
     narrow,
+    u8,
     u16,
     u32,
-    u8,
     view,
 )
 
@@ -132,7 +132,7 @@ def sll2(f):
 
 
 def cooked(f, p, kind):
-    """Go on at p with a Linux cooked protocol: 0x0004 is LLC, what else is below 0x0600 no EtherType."""
+    """Go on at p with a Linux cooked protocol: 0x0004 is LLC, above 0x05ff it is an EtherType."""
     if kind == 0x0004:
         return go_on(f, p, LLC)
     if kind < 0x0600:

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import cython
-
 from cython.cimports.genevecap.decode._kernel_state import (
     FRAGMENT,
+    IP_PROTOCOL_SPACE,
     IPV4,
     IPV6,
-    IP_PROTOCOL_SPACE,
     MALFORMED,
     TOO_DEEP,
     be16,
@@ -23,17 +22,16 @@ from cython.cimports.genevecap.decode._kernel_state import (
     fits,
     go_on,
     narrow,
+    u8,
     u16,
     u32,
-    u8,
     view,
 )
 from cython.cimports.libc.string import memset
 
 
-
 def new_ip(f, version, p):
-    """Begin the innermost IP header, at p; what was behind the one before is no longer the inner."""
+    """Begin the innermost IP header, at p; what followed the one before is the inner no longer."""
     ip = cython.address(f.inner)
     ip.version = version
     ip.identification = 0
@@ -136,7 +134,7 @@ def ipv6(f):
 
 
 def extension_headers(f, p):
-    """Walk RFC 8200 section 4 from the IPv6 header at p; return where they end, 0 where they do not."""
+    """Walk RFC 8200 section 4 from the IPv6 header at p; return where they end, else 0."""
     here = p + 40
     following = f.inner.protocol
     extensions = 0

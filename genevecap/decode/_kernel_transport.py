@@ -26,9 +26,9 @@ from cython.cimports.genevecap.decode._kernel_state import (
     fits,
     go_on,
     narrow,
+    u8,
     u16,
     u32,
-    u8,
     view,
 )
 from cython.cimports.genevecap.decode._kernel_tunnels import geneve_fits

@@ -19,6 +19,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     KIND_GENEVE,
     KIND_VXLAN,
     KIND_VXLAN_GPE,
+    MALFORMED,
     MAX_TUNNELS,
     NEXT_PROTOCOL_SPACE,
     TOO_DEEP,
@@ -34,9 +35,9 @@ from cython.cimports.genevecap.decode._kernel_state import (
     end_at,
     fits,
     go_on,
+    u8,
     u16,
     u32,
-    u8,
     view,
 )
 
@@ -87,7 +88,7 @@ def geneve(f):
     if f.tunnel_count == MAX_TUNNELS:
         return end_at(f, TOO_DEEP, GENEVE, p)
     if not fits(f, p, 8, GENEVE):
-        if p + 8 > f.end:
+        if f.stop == MALFORMED:
             f.findings |= G02
         return 0
     h = view(f, p, 8)
@@ -106,7 +107,7 @@ def geneve(f):
         f.findings |= G09
     geneve_options(f, t, p + 8, p + header, (h[1] & 0x40) != 0)
     if not fits(f, p, header, GENEVE):
-        if p + header > f.end:
+        if f.stop == MALFORMED:
             f.findings |= G02
         return 0
     return by_ethertype(f, p + header, be16(h + 2))

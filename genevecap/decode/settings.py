@@ -40,7 +40,7 @@ class DecodeSettings:
     """UDP destination ports that are VXLAN-GPE besides 4790."""
 
     def udp_table(self) -> bytes:
-        """Return 65,536 octets: by UDP destination port a `Layer`, perhaps with `TENTATIVE`, or 0."""
+        """Return 65,536 octets: by UDP destination port a `Layer`, perhaps `TENTATIVE`, or 0."""
         table = bytearray(65536)
         for port, layer in OPAQUE_PORTS.items():
             table[port] = layer | TENTATIVE

@@ -61,7 +61,7 @@ class GeneveCriticalMissing(Rule):  # noqa: D101  its attributes say it
     code = "G06"
     severity = "warning"
     message = "Geneve C bit is set, but no option is critical"
-    explanation = "The C bit says that an option is critical; hardware may take the slow path for it."
+    explanation = "The C bit says that some option is critical; hardware may take its slow path."
     remedy = "Update the tunnel endpoint that sends them."
     source = "RFC 8926 section 3.4"
     display_filter = "geneve.flags.critical == 1"
