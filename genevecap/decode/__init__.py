@@ -33,7 +33,7 @@ def decoder_name() -> str:
 
 
 def make_decoder(settings: DecodeSettings | None = None) -> Decoder:
-    """Return the compiled decoder where there is one, else (or where asked for) the readable one."""
+    """Return the compiled decoder where there is one, else (or if asked for) the readable one."""
     settings = settings or DecodeSettings()
     kernel = _kernel()
     if kernel is not None:
