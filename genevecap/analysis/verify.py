@@ -19,7 +19,8 @@ from .results import PacketRow, Problem
 from .select import Selector
 from .summary import inspect
 from .verify_compare import FIELDS, Comparison, compare
-from .verify_tshark import Reading, Witness, decode_as, find_tshark, tshark_version
+from .verify_reading import Reading
+from .verify_tshark import Witness, decode_as, find_tshark, tshark_version
 
 if TYPE_CHECKING:
     from ..capture.spec import CaptureSpec

@@ -15,7 +15,7 @@ from ..addresses import endpoint_text
 
 if TYPE_CHECKING:
     from .results import InnerRow, PacketRow, TunnelRow
-    from .verify_tshark import IpReading, Reading, TunnelReading
+    from .verify_reading import IpReading, Reading, TunnelReading
 
 _NS = 10**9
 _INT64 = 2**63

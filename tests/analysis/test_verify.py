@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from genevecap.analysis import verify, verify_tshark
 from genevecap.analysis.results import InnerRow, OptionRow, PacketRow, TunnelRow
 from genevecap.analysis.verify_compare import FIELDS, compare, time_ns
-from genevecap.analysis.verify_tshark import IpReading, Reading, TunnelReading
+from genevecap.analysis.verify_reading import IpReading, Reading, TunnelReading
 from genevecap.capture.spec import CaptureSpec
 from genevecap.cli.main import main
 from genevecap.decode.settings import DecodeSettings
