@@ -71,6 +71,16 @@ class Group:
         self.bit_length: int | None = None
         self.value: Value = None
 
+    def close(
+        self, name: str, start: int, length: int, source: str, parts: tuple[Field, ...]
+    ) -> tuple[Field, ...]:
+        """Return the field with its parts; of one that is not there only what says so."""
+        if length == 0:
+            return parts
+        text = printable(self.text)
+        bit, bits = self.bit_offset, self.bit_length
+        return (Field(name, self.value, text, start, length, source, bit, bits, parts),)
+
 
 class Header:
     """A header that is being described.
@@ -198,28 +208,17 @@ class Header:
         finally:
             parts, self._fields = tuple(self._fields), outside
             self.end = max(self.end, start + length)
-            self._fields.append(
-                Field(
-                    name,
-                    group.value,
-                    printable(group.text),
-                    start,
-                    length,
-                    source or self.source,
-                    group.bit_offset,
-                    group.bit_length,
-                    parts,
-                )
-            )
+            self._fields += group.close(name, start, length, source or self.source, parts)
 
     @contextmanager
     def flags(self, name: str, at: int, bit: int, width: int, source: str = "") -> Iterator[Group]:
         """Describe `width` bits as a number whose single bits are described inside the `with`."""
         size = (bit + width + 7) >> 3
+        octets = self.read(at, size)
         with self.group(name, at, size, source=source) as group:
+            group.value = octets >> ((size << 3) - bit - width) & ((1 << width) - 1)
             if bit or width != size << 3:
                 group.bit_offset, group.bit_length = bit, width
-            group.value = self.read(at, size) >> ((size << 3) - bit - width) & ((1 << width) - 1)
             yield group
 
     def quoted(self, name: str, at: int, code: int) -> None:
