@@ -3,6 +3,7 @@
 
 These are not this tool's protocols: dpkt reads them, from a bounded number of octets, and anything
 that it does not like (it raises nearly anything on hostile octets) makes them a plain payload.
+It takes 40 ms to import, so that happens where one of them was recognised.
 Contents are never shown, only names, methods, versions and numbers.
 """
 

@@ -12,6 +12,7 @@ from ..protocols import PROTOCOLS, Walk
 from ..protocols.fields import Field, Header, HeaderCut, LayerDetail, printable
 from ..readable import follow, link_layer
 from ..settings import DecodeSettings
+from .application import describe_application
 
 MAX_QUOTES = 2
 """A quoted packet may quote one more: an ICMP error about an ICMP message."""
@@ -102,7 +103,7 @@ def _quote(walk: Walk, code: int, start: int, end: int, depth: int) -> tuple[Fie
             layer.summary,
             layer.offset,
             layer.length,
-            layer.fields[0].source if layer.fields else "",
+            layer.fields[0].source if layer.fields else PROTOCOLS[code].SOURCE,
             children=layer.fields,
         )
         for layer in _describe(quoted, depth)
@@ -111,8 +112,6 @@ def _quote(walk: Walk, code: int, start: int, end: int, depth: int) -> tuple[Fie
 
 def _describe_payload(walk: Walk, layers: list[LayerDetail]) -> list[LayerDetail]:
     """Describe what follows the last header: the application's header, else only its size."""
-    from .application import describe_application  # dpkt takes 40 ms to import
-
     start = max((layer.offset + layer.length for layer in layers), default=0)
     found = []
     if walk.stop == Stop.COMPLETE and walk.payload_offset and walk.inner is not None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+
+from ...addresses import address_text
 
 Value = int | str | bytes | None
 Text = str | Mapping[int, str] | Callable[[int], str] | None
@@ -181,8 +182,8 @@ class Header:
         """Describe an IP address and return its text. Raises HeaderCut."""
         size = 4 if version == 4 else 16
         start = self.need(at, size)
-        octets = bytes(self.data[start : start + size])
-        text = str(IPv4Address(octets) if version == 4 else IPv6Address(octets))
+        number = int.from_bytes(self.data[start : start + size], "big")
+        text = address_text(version, number >> 64, number & (1 << 64) - 1)
         self._add(name, text, text, at, size, source)
         return text
 

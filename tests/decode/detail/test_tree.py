@@ -197,6 +197,14 @@ def test_a_quoted_packet_is_no_layer():
     assert quoted.children[0].children[-1].value == "10.0.0.1"
 
 
+def test_a_quoted_header_without_decoder_is_named():
+    octets = packets.ipv4(packets.icmp(packets.ipv4(b"\4\0\0\0", 51), 3, 2), protocol=1)
+    found = tree(228, octets)
+    assert_sound(found, len(octets))
+    quoted = fields_of(found, "icmp")["quoted_packet"].children
+    assert [(part.name, part.text) for part in quoted][1] == ("ah", "not decoded")
+
+
 def test_quotes_end():
     """An ICMP error about an ICMP error about ...: the tree does not follow for ever."""
     octets = packets.ipv4(packets.udp(b""))
