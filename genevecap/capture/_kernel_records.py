@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# cython: language_level=3, boundscheck=True, wraparound=False, initializedcheck=False, cdivision=True
+# cython: language_level=3, boundscheck=True, wraparound=False, initializedcheck=False
+# cython: cdivision=True
 # mypy: ignore-errors
 """The record walk, compiled: see `records`, which says the same in readable form."""
 
@@ -33,12 +34,46 @@ def word(b: cython.p_uchar, big_endian: cython.bint) -> cython.uint:
     )
 
 
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def is_file_header(first: cython.uint, second: cython.uint) -> cython.int:
+    """See `records.is_file_header`."""
+    half: cython.uint
+    if (first >> 16) == 0xA1B2:
+        half = first & 0xFFFF
+        if half != 0xC3D4 and half != 0x3C4D and half != 0xCD34:
+            return 0
+    elif (first & 0xFFFF) == 0xB2A1:
+        half = first >> 16
+        if half != 0xD4C3 and half != 0x4D3C and half != 0x34CD:
+            return 0
+        second = (
+            (second >> 24) | ((second >> 8) & 0xFF00) | ((second << 8) & 0xFF0000) | (second << 24)
+        )
+    else:
+        return 0
+    if (second & 0xFFFF) == 2 and (second >> 16) <= 4:
+        return 1
+    if (second >> 16) == 2 and (second & 0xFFFF) <= 4:
+        return 1
+    return 0
+
+
 @cython.cclass
 class KernelWalk:
     """The compiled twin of `records.ReadableWalk`."""
 
-    def walk_pcap(self, frames, layout, position_: cython.longlong, end: cython.longlong,
-                  point_: cython.int, frame_: cython.longlong):
+    def walk_pcap(
+        self,
+        frames,
+        layout,
+        position_: cython.longlong,
+        end: cython.longlong,
+        point_: cython.int,
+        frame_: cython.longlong,
+    ):
         """See `records.RecordWalk`."""
         buffer: cython.uchar[::1] = frames.buffer
         frame_column: cython.longlong[::1] = frames.frame
@@ -53,8 +88,6 @@ class KernelWalk:
         header: cython.longlong = layout.header_bytes
         swapped: cython.int = layout.lengths_swapped
         multiplier: cython.longlong = layout.multiplier
-        magic: cython.uint = layout.magic
-        version: cython.uint = layout.version
         row: cython.Py_ssize_t = frames.count
         rows: cython.Py_ssize_t = frames.capacity
         position: cython.longlong = position_
@@ -78,7 +111,7 @@ class KernelWalk:
                 fraction = word(b + 4, big_endian)
                 captured = word(b + 8, big_endian)
                 original = word(b + 12, big_endian)
-                if seconds == magic and fraction == version:
+                if is_file_header(seconds, fraction):
                     why = -1
                     break
                 if swapped == 2 or (swapped and captured > original):
@@ -105,8 +138,15 @@ class KernelWalk:
         frames.count = row
         return position, why
 
-    def walk_pcapng(self, frames, interfaces, big_endian: cython.bint,
-                    position_: cython.longlong, end: cython.longlong, frame_: cython.longlong):
+    def walk_pcapng(
+        self,
+        frames,
+        interfaces,
+        big_endian: cython.bint,
+        position_: cython.longlong,
+        end: cython.longlong,
+        frame_: cython.longlong,
+    ):
         """See `records.RecordWalk`."""
         if not len(interfaces.point):
             return position_, -1
@@ -170,9 +210,7 @@ class KernelWalk:
                     b + 16, big_endian
                 )
                 units = units // cython.cast(cython.ulonglong, divisors[interface])
-                if units > cython.cast(
-                    cython.ulonglong, INT64_MAX // multipliers[interface]
-                ):
+                if units > cython.cast(cython.ulonglong, INT64_MAX // multipliers[interface]):
                     time_ns = NO_TIME
                     if offsets_ns[interface] < 0:
                         # The sum may yet fit: leave it to arithmetic without bounds.

@@ -16,18 +16,15 @@
 from __future__ import annotations
 
 import struct
+from typing import NoReturn
 
 from ..errors import DamagedCapture, NotACapture
 from .linktypes import LINK_TYPE_MASK
-from .records import MAX_RECORD_BYTES, OTHER, PcapLayout
+from .records import MAX_RECORD_BYTES, OTHER, PCAP_MAGICS, PcapLayout, is_file_header
 from .stream import FormatReader, Stream
 
 FILE_HEADER_BYTES = 24
-_MAGICS = {
-    0xA1B2C3D4: (16, 1000),
-    0xA1B23C4D: (16, 1),
-    0xA1B2CD34: (24, 1000),
-}
+_MAGICS = dict(zip(PCAP_MAGICS, ((16, 1000), (16, 1), (24, 1000)), strict=True))
 """Magic → octets of a record header, nanoseconds of a unit of the fraction."""
 
 
@@ -50,12 +47,12 @@ class PcapReader(FormatReader):
         """
         super().__init__(stream)
         stream.require(FILE_HEADER_BYTES)
-        head = bytes(stream.buffer[:FILE_HEADER_BYTES])
-        if len(head) < FILE_HEADER_BYTES or stream.end < FILE_HEADER_BYTES:
+        if stream.end < FILE_HEADER_BYTES:
             raise NotACapture(
                 stream.path,
-                f"a pcap header has {FILE_HEADER_BYTES} octets, this file {stream.end}",
+                f"a pcap header has {FILE_HEADER_BYTES} octets, this file has {stream.end}",
             )
+        head = bytes(stream.buffer[:FILE_HEADER_BYTES])
         big_endian = int.from_bytes(head[:4], "big") in _MAGICS
         order = ">" if big_endian else "<"
         magic, major, minor, _zone, _accuracy, _snaplen, link = struct.unpack(
@@ -71,8 +68,6 @@ class PcapReader(FormatReader):
             header_bytes=header_bytes,
             lengths_swapped=2 if minor < 3 else 1 if minor == 3 else 0,
             multiplier=multiplier,
-            magic=magic,
-            version=struct.unpack_from(order + "I", head, 4)[0],
         )
         stream.position = FILE_HEADER_BYTES
         self._point = stream.add_point(None, link & LINK_TYPE_MASK)
@@ -92,19 +87,23 @@ class PcapReader(FormatReader):
             return stream.want(why)
         return True
 
-    def _damage(self) -> None:
+    def _damage(self) -> NoReturn:
+        """Raise what the walk stopped at: a length that cannot be, or another file's header."""
         stream, layout = self.stream, self._layout
         order = ">" if layout.big_endian else "<"
-        words = struct.unpack_from(order + "IIII", stream.buffer, stream.position)
-        second_header = words[:2] == (layout.magic, layout.version)
-        captured = words[3] if layout.lengths_swapped == 2 else words[2]
+        first, second, captured, original = struct.unpack_from(
+            order + "IIII", stream.buffer, stream.position
+        )
+        if layout.lengths_swapped == 2 or (layout.lengths_swapped and captured > original):
+            captured = original
+        joined = is_file_header(first, second)
         raise DamagedCapture(
             stream.path,
             "a second pcap header stands where a record was expected"
-            if second_header
-            else "its length is not plausible",
+            if joined
+            else f"its length of {captured} octets is not plausible",
             record=stream.next_frame,
             offset=stream.file_offset(),
-            needed=layout.header_bytes if second_header else layout.header_bytes + captured,
-            had=0 if second_header else MAX_RECORD_BYTES,
+            needed=layout.header_bytes if joined else layout.header_bytes + captured,
+            had=0 if joined else layout.header_bytes + MAX_RECORD_BYTES,
         )

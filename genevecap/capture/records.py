@@ -30,6 +30,13 @@ _EPB_HEADER_BYTES = 28
 
 _INT64_MAX = 2**63 - 1
 
+PCAP_MAGICS = (0xA1B2C3D4, 0xA1B23C4D, 0xA1B2CD34)
+"""Of a pcap file: microseconds, nanoseconds, Kuznetzov's."""
+
+_SWAPPED_PCAP_MAGICS = frozenset(
+    int.from_bytes(magic.to_bytes(4, "big"), "little") for magic in PCAP_MAGICS
+)
+
 
 @dataclass(slots=True, kw_only=True)
 class PcapLayout:
@@ -42,9 +49,6 @@ class PcapLayout:
     """0 never, 1 where captured > original (version 2.3), 2 always (before 2.3)."""
     multiplier: int
     """Nanoseconds of one unit of the fraction: 1000 or 1."""
-    magic: int
-    version: int
-    """First two words of the file, as read: met again, they are a second file header."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,7 +67,13 @@ class RecordWalk(Protocol):
     """What `records` and `_kernel_records` both offer."""
 
     def walk_pcap(
-        self, frames: FrameBatch, layout: PcapLayout, position: int, end: int, point: int, frame: int
+        self,
+        frames: FrameBatch,
+        layout: PcapLayout,
+        position: int,
+        end: int,
+        point: int,
+        frame: int,
     ) -> tuple[int, int]:
         """Walk pcap records from `position`; return (position, why).
 
@@ -109,7 +119,13 @@ class ReadableWalk:
     """The walk in plain Python."""
 
     def walk_pcap(
-        self, frames: FrameBatch, layout: PcapLayout, position: int, end: int, point: int, frame: int
+        self,
+        frames: FrameBatch,
+        layout: PcapLayout,
+        position: int,
+        end: int,
+        point: int,
+        frame: int,
     ) -> tuple[int, int]:
         """See `RecordWalk`."""
         read = struct.Struct(">IIII" if layout.big_endian else "<IIII").unpack_from
@@ -120,7 +136,7 @@ class ReadableWalk:
                 if position + header > end:
                     return position, header
                 seconds, fraction, captured, original = read(buffer, position)
-                if seconds == layout.magic and fraction == layout.version:
+                if is_file_header(seconds, fraction):
                     return position, OTHER
                 if layout.lengths_swapped == 2 or (layout.lengths_swapped and captured > original):
                     captured, original = original, captured
@@ -186,9 +202,7 @@ class ReadableWalk:
                 frames.wire_bytes[row] = original
                 frames.point[row] = interfaces.point[interface]
                 size = length - _EPB_FIXED_BYTES - options
-                frames.options_offset[row] = (
-                    position + _EPB_HEADER_BYTES + options if size else -1
-                )
+                frames.options_offset[row] = position + _EPB_HEADER_BYTES + options if size else -1
                 frames.options_bytes[row] = size
                 position += length
                 frame += 1
@@ -230,6 +244,19 @@ class ReadableWalk:
             max(known, default=NO_TIME),
             untimed,
         )
+
+
+def is_file_header(first: int, second: int) -> bool:
+    """Tell whether two words begin a pcap file, of either byte order, rather than a record.
+
+    As a time they would be one of ten fractions of six seconds, in 1998, 2011, 2055 and 2083.
+    """
+    if first in _SWAPPED_PCAP_MAGICS:
+        second = int.from_bytes(second.to_bytes(4, "big"), "little")
+    elif first not in PCAP_MAGICS:
+        return False
+    high, low = second >> 16, second & 0xFFFF
+    return (low == 2 and high <= 4) or (high == 2 and low <= 4)
 
 
 SLL2_INDEX_OFFSET = 4
