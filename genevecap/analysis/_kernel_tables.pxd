@@ -1,5 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-# Nothing but the compiler's prefetch: a table larger than the cache is walked a few rows ahead.
+# A table of rows found by their key: open addressing, linear probing.
+#
+# Rows only grow, so a row's number is stable.  A row is its key (six words, the fifth of which may
+# hold other bits beside it) and its counters; it fills whole cache lines.  A slot holds a row's hash
+# and its number plus one, so that a probe touches no row but the right one, and slots can be moved
+# without one; at most half of them are taken.  Width 0 means slots alone.
+
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
 cdef extern from *:
     """
     #if defined(__GNUC__) || defined(__clang__)
@@ -8,4 +18,132 @@ cdef extern from *:
     #define genevecap_prefetch(address) ((void)0)
     #endif
     """
+    # A function that does nothing else is optimised away as a whole: use it where it matters.
     void genevecap_prefetch(const void *address) noexcept nogil
+
+cdef enum:
+    KEY_WORDS = 6
+    LINE_WORDS = 8
+    LINE_BYTES = 64
+    MOST_ROWS = 0x10000000
+
+cdef struct Table:
+    void *memory
+    uint64_t *rows
+    uint64_t *slots
+    uint64_t mask
+    uint64_t key_bits  # of the fifth word: those that belong to the key
+    uint32_t width  # words of a row
+    uint32_t used
+    uint32_t room
+
+
+cdef inline uint64_t mix(uint64_t h, uint64_t x) noexcept nogil:
+    """Mix a word into a hash."""
+    h = (h ^ x) * <uint64_t>0x9E3779B97F4A7C15
+    return h ^ (h >> 32)
+
+
+cdef inline uint64_t pack(int32_t high, uint32_t low) noexcept nogil:
+    return <uint64_t><uint32_t>high << 32 | low
+
+
+cdef inline int make_room(Table *t, uint32_t room) except -1:
+    """Make room for so many rows in all, and for twice as many slots."""
+    cdef void *memory
+    cdef uint64_t *rows
+    cdef uint64_t *slots
+    cdef uint64_t mask = <uint64_t>room * 2 - 1
+    cdef uint64_t row_bytes = t.width * sizeof(uint64_t)
+    cdef uint64_t i, slot
+    if room > MOST_ROWS:
+        raise MemoryError("more than 268 million tunnels or flows")
+    if row_bytes:
+        memory = malloc(room * row_bytes + LINE_BYTES)
+        if memory == NULL:
+            raise MemoryError
+        rows = <uint64_t *>((<uint64_t>memory + LINE_BYTES - 1) & ~<uint64_t>(LINE_BYTES - 1))
+        if t.used:
+            memcpy(rows, t.rows, t.used * row_bytes)
+        free(t.memory)
+        t.memory = memory
+        t.rows = rows
+    slots = <uint64_t *>calloc(mask + 1, sizeof(uint64_t))
+    if slots == NULL:
+        raise MemoryError
+    if t.slots != NULL:
+        for i in range(t.mask + 1):
+            if t.slots[i]:
+                slot = (t.slots[i] >> 32) & mask
+                while slots[slot]:
+                    slot = (slot + 1) & mask
+                slots[slot] = t.slots[i]
+    free(t.slots)
+    t.slots = slots
+    t.mask = mask
+    t.room = room
+    return 0
+
+
+cdef inline int make_table(Table *t, uint32_t width, uint32_t room, uint64_t key_bits) except -1:
+    """Make an empty table; room is a power of two."""
+    memset(t, 0, sizeof(Table))
+    t.width = width
+    t.key_bits = key_bits
+    return make_room(t, room)
+
+
+cdef inline void free_table(Table *t) noexcept:
+    free(t.memory)
+    free(t.slots)
+
+
+cdef inline int new_slot(Table *t, uint32_t hash, uint32_t number) except -1:
+    """Enter a number that is not in the table yet."""
+    cdef uint64_t slot
+    if t.used == t.room:
+        make_room(t, t.room * 2)
+    slot = hash & t.mask
+    while t.slots[slot]:
+        slot = (slot + 1) & t.mask
+    t.slots[slot] = (<uint64_t>hash << 32) | (number + 1)
+    t.used += 1
+    return 0
+
+
+cdef inline uint64_t number_in(uint64_t entry) noexcept nogil:
+    """Return the number that a taken slot holds."""
+    return (entry & <uint64_t>0xFFFFFFFF) - 1
+
+
+cdef inline int64_t find(Table *t, const uint64_t *key, uint32_t hash) except -1:
+    """Return the number of the row with this key, making it, all counters 0, if need be."""
+    cdef uint64_t slot = hash & t.mask
+    cdef uint64_t number
+    cdef uint64_t *row
+    while t.slots[slot]:
+        if t.slots[slot] >> 32 == hash:
+            number = number_in(t.slots[slot])
+            row = t.rows + number * t.width
+            if (
+                row[1] == key[1]
+                and row[3] == key[3]
+                and (row[4] ^ key[4]) & t.key_bits == 0
+                and row[5] == key[5]
+                and row[0] == key[0]
+                and row[2] == key[2]
+            ):
+                return number
+        slot = (slot + 1) & t.mask
+    number = t.used
+    new_slot(t, hash, t.used)
+    row = t.rows + number * t.width
+    memset(row, 0, t.width * sizeof(uint64_t))
+    memcpy(row, key, KEY_WORDS * sizeof(uint64_t))
+    return number
+
+
+cdef inline uint64_t *likely_row(Table *t, uint32_t hash) noexcept nogil:
+    """Return the row that this hash most likely means, NULL where there is none."""
+    cdef uint64_t entry = t.slots[hash & t.mask]
+    return t.rows + number_in(entry) * t.width if entry else NULL

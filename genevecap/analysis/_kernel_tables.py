@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-# cython: language_level=3, boundscheck=True, wraparound=False, initializedcheck=False, cdivision=True
+# cython: language_level=3, boundscheck=True, wraparound=False
+# cython: initializedcheck=False, cdivision=True
 # mypy: ignore-errors
 """Counters of the summary, compiled: see `tables`, which says the same in readable form.
 
-Flows and tunnels live in open-addressing tables of power-of-two size, at most half full, with
-linear probing.  A slot of an index holds the number of an entry plus one; entries stand in arrays
-that only grow, so an entry's number is stable.  The hash is seeded by the process's own hash
-secret, so that a capture cannot be made to collide.
+Flows and tunnels live in hash tables (the `.pxd` beside this file).  What a frame costs is mostly
+the cache lines that it touches: one row is one line or two, and rows are asked for a few frames
+ahead.  The hash is seeded by the process's own hash secret, so that a capture cannot be made to
+collide.
 """
 
 from __future__ import annotations
@@ -37,36 +38,35 @@ from .tables import (
 
 NO_TIME = cython.declare(int64_t, -0x7FFFFFFFFFFFFFFF - 1)
 SEED = cython.declare(uint64_t, hash("genevecap") & 0xFFFFFFFFFFFFFFFF)
+LOW_HALF = cython.declare(uint64_t, 0xFFFFFFFF)
+PORT_BITS = cython.declare(uint64_t, 0x3FFFFFFFF)
+PORT_SHIFT = cython.declare(uint32_t, 34)
+ONE_PORT = cython.declare(uint64_t, 0x1FFFF)
+ALL_BITS = cython.declare(uint64_t, 0xFFFFFFFFFFFFFFFF)
 AHEAD = cython.declare(cython.Py_ssize_t, 8)
 NEAR_OPTIONS = cython.declare(uint32_t, 16)
-MULTIPLIER = cython.declare(uint64_t, 0x9E3779B97F4A7C15)
+FLOW_WORDS = cython.declare(uint32_t, 8)
+TUNNEL_WORDS = cython.declare(uint32_t, 16)
 
-FlowEntry = cython.struct(
+# The word `ports` of a flow holds both ports plus one and, above PORT_BITS, which are the key, the
+# number of its last tunnel plus one.
+FlowRow = cython.struct(
     source_hi=uint64_t,
     source_lo=uint64_t,
     destination_hi=uint64_t,
     destination_lo=uint64_t,
-    vni=int32_t,
-    source_port=int32_t,
-    destination_port=int32_t,
-    version=uint8_t,
-    protocol=uint8_t,
-    hash=uint32_t,
-    last_tunnel=int32_t,
+    ports=uint64_t,
+    kind=uint64_t,
     packets=uint64_t,
     wire_bytes=uint64_t,
 )
-TunnelEntry = cython.struct(
+TunnelRow = cython.struct(
     source_hi=uint64_t,
     source_lo=uint64_t,
     destination_hi=uint64_t,
     destination_lo=uint64_t,
-    vni=int32_t,
-    port=int32_t,
-    kind=uint8_t,
-    version=uint8_t,
-    depth=uint8_t,
-    hash=uint32_t,
+    vni_port=uint64_t,
+    kind=uint64_t,
     packets=uint64_t,
     wire_bytes=uint64_t,
     overhead_bytes=uint64_t,
@@ -82,24 +82,6 @@ OptionEntry = cython.struct(key=uint32_t, packets=uint64_t, occurrences=uint64_t
 @cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
-def mix(h: uint64_t, x: uint64_t) -> uint64_t:
-    h ^= x
-    h *= MULTIPLIER
-    return h ^ (h >> 32)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def pack(high: int32_t, low: uint32_t) -> uint64_t:
-    return (cython.cast(uint64_t, cython.cast(uint32_t, high)) << 32) | low
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
 def hash_of(
     version: uint8_t,
     source_hi: uint64_t,
@@ -109,28 +91,67 @@ def hash_of(
     first: uint64_t,
     second: uint64_t,
 ) -> uint32_t:
-    """Hash two addresses and two packed words."""
+    """Hash the six words of a key."""
     h: uint64_t = mix(mix(SEED, source_lo), destination_lo)
     if version == 6:
         h = mix(mix(h, source_hi), destination_hi)
     return cython.cast(uint32_t, mix(mix(h, first), second))
 
 
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def port_word(source: int32_t, destination: int32_t) -> uint64_t:
+    return ((cython.cast(uint64_t, source + 1) & ONE_PORT) << 17) | (
+        cython.cast(uint64_t, destination + 1) & ONE_PORT
+    )
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def flow_kind(vni: int32_t, version: uint8_t, protocol: uint8_t) -> uint64_t:
+    return pack(vni, (cython.cast(uint32_t, version) << 8) | protocol)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def tunnel_kind(kind: uint8_t, version: uint8_t, depth: uint8_t) -> uint64_t:
+    return (
+        (cython.cast(uint64_t, kind) << 16)
+        | (cython.cast(uint64_t, version) << 8)
+        | cython.cast(uint64_t, depth)
+    )
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def note_time(e: cython.pointer(TunnelRow), time_ns: int64_t) -> cython.void:
+    if time_ns != NO_TIME:
+        if e.first_ns == NO_TIME or time_ns < e.first_ns:
+            e.first_ns = time_ns
+        if time_ns > e.last_ns:
+            e.last_ns = time_ns
+
+
 @cython.cclass
 class KernelTables:
     """The compiled twin of `tables.ReadableTables`."""
 
-    flow_entries: cython.pointer(FlowEntry)
-    flow_used: uint32_t
-    flow_room: uint32_t
-    flow_index: cython.pointer(uint32_t)
-    flow_mask: uint32_t
-    tunnel_entries: cython.pointer(TunnelEntry)
-    tunnel_used: uint32_t
-    tunnel_room: uint32_t
-    tunnel_index: cython.pointer(uint32_t)
-    tunnel_mask: uint32_t
-    # pairs of tunnel and flow: (tunnel + 1) << 32 | flow; 0 is free
+    flows_: Table
+    tunnels_: Table
+    # slots alone: the first flow of each 5-tuple
+    tuples_: Table
+    # by flow: its first flow plus one, 0 while that is not known
+    same: cython.pointer(uint32_t)
+    same_room: uint32_t
+    # pairs of tunnel and 5-tuple: (tunnel + 1) << 32 | first flow; 0 is free
     pairs: cython.pointer(uint64_t)
     pair_used: uint64_t
     pair_mask: uint64_t
@@ -147,23 +168,14 @@ class KernelTables:
     findings_: dict
 
     def __cinit__(self):
-        self.flow_room = 1024
-        self.flow_mask = 4095
-        self.tunnel_room = 256
-        self.tunnel_mask = 1023
+        make_table(cython.address(self.flows_), FLOW_WORDS, 1024, PORT_BITS)
+        make_table(cython.address(self.tunnels_), TUNNEL_WORDS, 256, ALL_BITS)
+        make_table(cython.address(self.tuples_), 0, 1024, 0)
+        self.same_room = 1024
         self.pair_mask = 4095
         self.option_room = 64
-        self.flow_entries = cython.cast(
-            cython.pointer(FlowEntry), calloc(self.flow_room, cython.sizeof(FlowEntry))
-        )
-        self.flow_index = cython.cast(
-            cython.pointer(uint32_t), calloc(self.flow_mask + 1, cython.sizeof(uint32_t))
-        )
-        self.tunnel_entries = cython.cast(
-            cython.pointer(TunnelEntry), calloc(self.tunnel_room, cython.sizeof(TunnelEntry))
-        )
-        self.tunnel_index = cython.cast(
-            cython.pointer(uint32_t), calloc(self.tunnel_mask + 1, cython.sizeof(uint32_t))
+        self.same = cython.cast(
+            cython.pointer(uint32_t), calloc(self.same_room, cython.sizeof(uint32_t))
         )
         self.pairs = cython.cast(
             cython.pointer(uint64_t), calloc(self.pair_mask + 1, cython.sizeof(uint64_t))
@@ -172,10 +184,7 @@ class KernelTables:
             cython.pointer(OptionEntry), calloc(self.option_room, cython.sizeof(OptionEntry))
         )
         if (
-            self.flow_entries == cython.NULL
-            or self.flow_index == cython.NULL
-            or self.tunnel_entries == cython.NULL
-            or self.tunnel_index == cython.NULL
+            self.same == cython.NULL
             or self.pairs == cython.NULL
             or self.option_entries == cython.NULL
         ):
@@ -187,160 +196,109 @@ class KernelTables:
         self.findings_ = {}
 
     def __dealloc__(self):
-        free(self.flow_entries)
-        free(self.flow_index)
-        free(self.tunnel_entries)
-        free(self.tunnel_index)
+        free_table(cython.address(self.flows_))
+        free_table(cython.address(self.tunnels_))
+        free_table(cython.address(self.tuples_))
+        free(self.same)
         free(self.pairs)
         free(self.option_entries)
 
     @cython.cfunc
+    @cython.inline
     @cython.exceptval(-1)
-    def flow(self, key: cython.pointer(FlowEntry)) -> int64_t:
-        """Return the number of the entry with this key (hash included), making it if need be."""
-        slot: uint32_t = key.hash & self.flow_mask
-        e: cython.pointer(FlowEntry)
-        while self.flow_index[slot]:
-            e = cython.address(self.flow_entries[self.flow_index[slot] - 1])
-            if (
-                e.hash == key.hash
-                and e.source_lo == key.source_lo
-                and e.destination_lo == key.destination_lo
-                and e.source_port == key.source_port
-                and e.destination_port == key.destination_port
-                and e.vni == key.vni
-                and e.protocol == key.protocol
-                and e.version == key.version
-                and e.source_hi == key.source_hi
-                and e.destination_hi == key.destination_hi
-            ):
-                return self.flow_index[slot] - 1
-            slot = (slot + 1) & self.flow_mask
-        if self.flow_used == self.flow_room:
-            self.grow_flows()
-            slot = key.hash & self.flow_mask
-            while self.flow_index[slot]:
-                slot = (slot + 1) & self.flow_mask
-        e = cython.address(self.flow_entries[self.flow_used])
-        e[0] = key[0]
-        e.last_tunnel = -1
-        e.packets = 0
-        e.wire_bytes = 0
-        self.flow_used += 1
-        self.flow_index[slot] = self.flow_used
-        return self.flow_used - 1
+    def flow(self, key: cython.pointer(FlowRow), hash_: uint32_t) -> int64_t:
+        """Return the number of the flow with this key, making it if need be."""
+        return find(cython.address(self.flows_), cython.cast(cython.pointer(uint64_t), key), hash_)
+
+    @cython.cfunc
+    @cython.inline
+    @cython.exceptval(-1)
+    def tunnel(self, key: cython.pointer(TunnelRow), hash_: uint32_t) -> int64_t:
+        """Return the number of the tunnel with this key, making it if need be."""
+        before: uint32_t = self.tunnels_.used
+        number: int64_t = find(
+            cython.address(self.tunnels_), cython.cast(cython.pointer(uint64_t), key), hash_
+        )
+        if self.tunnels_.used != before:
+            self.tunnel_row(number).first_ns = NO_TIME
+            self.tunnel_row(number).last_ns = NO_TIME
+        return number
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def flow_row(self, number: uint64_t) -> cython.pointer(FlowRow):
+        return cython.cast(cython.pointer(FlowRow), self.flows_.rows + number * FLOW_WORDS)
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def tunnel_row(self, number: uint64_t) -> cython.pointer(TunnelRow):
+        return cython.cast(cython.pointer(TunnelRow), self.tunnels_.rows + number * TUNNEL_WORDS)
 
     @cython.cfunc
     @cython.exceptval(-1)
-    def grow_flows(self) -> cython.int:
-        room: uint32_t = self.flow_room * 2
-        if room > 0x20000000:
-            raise MemoryError("more than 500 million flows")
-        entries = cython.cast(
-            cython.pointer(FlowEntry),
-            realloc(self.flow_entries, cython.cast(cython.size_t, room) * cython.sizeof(FlowEntry)),
+    def grow_same(self) -> cython.int:
+        room: uint32_t = self.flows_.room
+        same = cython.cast(
+            cython.pointer(uint32_t),
+            realloc(self.same, cython.cast(cython.size_t, room) * cython.sizeof(uint32_t)),
         )
-        if entries == cython.NULL:
+        if same == cython.NULL:
             raise MemoryError
-        self.flow_entries = entries
-        self.flow_room = room
-        if self.flow_mask + 1 < room * 2:
-            free(self.flow_index)
-            self.flow_mask = room * 2 - 1
-            self.flow_index = cython.cast(
-                cython.pointer(uint32_t),
-                calloc(cython.cast(cython.size_t, self.flow_mask) + 1, cython.sizeof(uint32_t)),
-            )
-            if self.flow_index == cython.NULL:
-                raise MemoryError
-            i: uint32_t
-            slot: uint32_t
-            for i in range(self.flow_used):
-                slot = self.flow_entries[i].hash & self.flow_mask
-                while self.flow_index[slot]:
-                    slot = (slot + 1) & self.flow_mask
-                self.flow_index[slot] = i + 1
+        memset(same + self.same_room, 0, (room - self.same_room) * cython.sizeof(uint32_t))
+        self.same = same
+        self.same_room = room
         return 0
 
     @cython.cfunc
     @cython.exceptval(-1)
-    def tunnel(self, key: cython.pointer(TunnelEntry)) -> int64_t:
-        """Return the number of the entry with this key (hash included), making it if need be."""
-        slot: uint32_t = key.hash & self.tunnel_mask
-        e: cython.pointer(TunnelEntry)
-        while self.tunnel_index[slot]:
-            e = cython.address(self.tunnel_entries[self.tunnel_index[slot] - 1])
-            if (
-                e.hash == key.hash
-                and e.source_lo == key.source_lo
-                and e.destination_lo == key.destination_lo
-                and e.vni == key.vni
-                and e.port == key.port
-                and e.kind == key.kind
-                and e.depth == key.depth
-                and e.version == key.version
-                and e.source_hi == key.source_hi
-                and e.destination_hi == key.destination_hi
-            ):
-                return self.tunnel_index[slot] - 1
-            slot = (slot + 1) & self.tunnel_mask
-        if self.tunnel_used == self.tunnel_room:
-            self.grow_tunnels()
-            slot = key.hash & self.tunnel_mask
-            while self.tunnel_index[slot]:
-                slot = (slot + 1) & self.tunnel_mask
-        e = cython.address(self.tunnel_entries[self.tunnel_used])
-        e[0] = key[0]
-        e.packets = 0
-        e.wire_bytes = 0
-        e.overhead_bytes = 0
-        e.inner_flows = 0
-        e.option_packets = 0
-        e.first_ns = NO_TIME
-        e.last_ns = NO_TIME
-        self.tunnel_used += 1
-        self.tunnel_index[slot] = self.tunnel_used
-        return self.tunnel_used - 1
-
-    @cython.cfunc
-    @cython.exceptval(-1)
-    def grow_tunnels(self) -> cython.int:
-        room: uint32_t = self.tunnel_room * 2
-        if room > 0x20000000:
-            raise MemoryError("more than 500 million tunnels")
-        entries = cython.cast(
-            cython.pointer(TunnelEntry),
-            realloc(
-                self.tunnel_entries, cython.cast(cython.size_t, room) * cython.sizeof(TunnelEntry)
-            ),
+    def same_tuple(self, flow: uint64_t) -> int64_t:
+        """Return the first flow with this one's 5-tuple: the same flow in any VNI."""
+        f: cython.pointer(FlowRow) = self.flow_row(flow)
+        g: cython.pointer(FlowRow)
+        kind: uint64_t = f.kind & LOW_HALF
+        hash_: uint32_t
+        slot: uint64_t
+        if flow >= self.same_room:
+            self.grow_same()
+        if self.same[flow]:
+            return self.same[flow] - 1
+        hash_ = hash_of(
+            (kind >> 8) & 0xFF,
+            f.source_hi,
+            f.source_lo,
+            f.destination_hi,
+            f.destination_lo,
+            f.ports & PORT_BITS,
+            kind,
         )
-        if entries == cython.NULL:
-            raise MemoryError
-        self.tunnel_entries = entries
-        self.tunnel_room = room
-        if self.tunnel_mask + 1 < room * 2:
-            free(self.tunnel_index)
-            self.tunnel_mask = room * 2 - 1
-            self.tunnel_index = cython.cast(
-                cython.pointer(uint32_t),
-                calloc(cython.cast(cython.size_t, self.tunnel_mask) + 1, cython.sizeof(uint32_t)),
-            )
-            if self.tunnel_index == cython.NULL:
-                raise MemoryError
-            i: uint32_t
-            slot: uint32_t
-            for i in range(self.tunnel_used):
-                slot = self.tunnel_entries[i].hash & self.tunnel_mask
-                while self.tunnel_index[slot]:
-                    slot = (slot + 1) & self.tunnel_mask
-                self.tunnel_index[slot] = i + 1
-        return 0
+        slot = hash_ & self.tuples_.mask
+        while self.tuples_.slots[slot]:
+            if self.tuples_.slots[slot] >> 32 == hash_:
+                g = self.flow_row(number_in(self.tuples_.slots[slot]))
+                if (
+                    g.source_lo == f.source_lo
+                    and g.destination_lo == f.destination_lo
+                    and (g.ports ^ f.ports) & PORT_BITS == 0
+                    and g.kind & LOW_HALF == kind
+                    and g.source_hi == f.source_hi
+                    and g.destination_hi == f.destination_hi
+                ):
+                    self.same[flow] = self.tuples_.slots[slot] & LOW_HALF
+                    return self.same[flow] - 1
+            slot = (slot + 1) & self.tuples_.mask
+        new_slot(cython.address(self.tuples_), hash_, flow)
+        self.same[flow] = flow + 1
+        return flow
 
     @cython.cfunc
     @cython.exceptval(-1)
     def pair(self, tunnel: uint64_t, flow: uint64_t) -> cython.int:
-        """Note that this flow was seen in this tunnel; return 1 where that is new."""
-        key: uint64_t = ((tunnel + 1) << 32) | flow
+        """Note that this flow was seen in this tunnel; return 1 where its 5-tuple is new there."""
+        key: uint64_t = ((tunnel + 1) << 32) | cython.cast(uint64_t, self.same_tuple(flow))
         slot: uint64_t = mix(SEED, key) & self.pair_mask
         while self.pairs[slot]:
             if self.pairs[slot] == key:
@@ -384,10 +342,7 @@ class KernelTables:
         """Count an option; packets 0 means: one, if this frame has not shown it yet."""
         i: uint32_t
         e: cython.pointer(OptionEntry)
-        if (
-            self.last_option < self.option_used
-            and self.option_entries[self.last_option].key == key
-        ):
+        if self.last_option < self.option_used and self.option_entries[self.last_option].key == key:
             i = self.last_option
         else:
             # A real capture has a handful; the dictionary is for one that is made to be slow.
@@ -466,10 +421,7 @@ class KernelTables:
                     t_destination_hi[i],
                     t_destination_lo[i],
                     pack(t_vni[i], t_port[i]),
-                    pack(t_kind[i], t_depth[i]),
-                )
-                genevecap_prefetch(
-                    cython.address(self.tunnel_index[tunnel_hash[i] & self.tunnel_mask])
+                    tunnel_kind(t_kind[i], t_version[i], t_depth[i]),
                 )
             for i in range(rows):
                 vni = -1
@@ -481,10 +433,9 @@ class KernelTables:
                     source_lo[i],
                     destination_hi[i],
                     destination_lo[i],
-                    pack(source_port[i], destination_port[i]),
-                    pack(vni, protocol[i]),
+                    port_word(source_port[i], destination_port[i]),
+                    flow_kind(vni, version[i], protocol[i]),
                 )
-                genevecap_prefetch(cython.address(self.flow_index[flow_hash[i] & self.flow_mask]))
         return self.flow_hash_, self.tunnel_hash_
 
     def update(self, frames, d, capture):
@@ -533,25 +484,26 @@ class KernelTables:
         end: cython.Py_ssize_t
         flow: int64_t
         tunnel: int64_t
-        entry: uint32_t
+        vni: int32_t
         wire: uint64_t
         time_ns: int64_t
-        flow_key: FlowEntry
-        tunnel_key: TunnelEntry
-        f: cython.pointer(FlowEntry)
-        e: cython.pointer(TunnelEntry)
-        memset(cython.address(flow_key), 0, cython.sizeof(flow_key))
-        memset(cython.address(tunnel_key), 0, cython.sizeof(tunnel_key))
+        flow_key: FlowRow
+        tunnel_key: TunnelRow
+        f: cython.pointer(FlowRow) = cython.NULL
+        e: cython.pointer(TunnelRow)
+        row: cython.pointer(uint64_t)
+        slots: cython.pointer(uint64_t)
         syns = array("q")
         hashes = self.hashes(d)
         flow_hash: cython.uint[::1] = hashes[0]
         tunnel_hash: cython.uint[::1] = hashes[1]
         tunnels: cython.Py_ssize_t = table.count
         for i in range(rows):
+            if i + 2 * AHEAD < rows:
+                slots = self.flows_.slots
+                genevecap_prefetch(slots + (flow_hash[i + 2 * AHEAD] & self.flows_.mask))
             if i + AHEAD < rows:
-                entry = self.flow_index[flow_hash[i + AHEAD] & self.flow_mask]
-                if entry:
-                    genevecap_prefetch(cython.address(self.flow_entries[entry - 1]))
+                genevecap_prefetch(likely_row(cython.address(self.flows_), flow_hash[i + AHEAD]))
             if not keep[i]:
                 continue
             self.count_ += 1
@@ -568,50 +520,42 @@ class KernelTables:
             end = begin + tunnel_count[i]
             flow = -1
             if version[i]:
-                flow_key.vni = t_vni[end - 1] if end > begin else -1
-                flow_key.version = version[i]
-                flow_key.protocol = protocol[i]
+                vni = t_vni[end - 1] if end > begin else -1
                 flow_key.source_hi = source_hi[i]
                 flow_key.source_lo = source_lo[i]
                 flow_key.destination_hi = destination_hi[i]
                 flow_key.destination_lo = destination_lo[i]
-                flow_key.source_port = source_port[i]
-                flow_key.destination_port = destination_port[i]
-                flow_key.hash = flow_hash[i]
-                flow = self.flow(cython.address(flow_key))
-                f = cython.address(self.flow_entries[flow])
+                flow_key.ports = port_word(source_port[i], destination_port[i])
+                flow_key.kind = flow_kind(vni, version[i], protocol[i])
+                flow = self.flow(cython.address(flow_key), flow_hash[i])
+                f = self.flow_row(flow)
                 f.packets += 1
                 f.wire_bytes += wire
             for t in range(begin, end):
-                tunnel_key.kind = t_kind[t]
-                tunnel_key.vni = t_vni[t]
-                tunnel_key.version = t_version[t]
+                if t + 2 * AHEAD < tunnels:
+                    slots = self.tunnels_.slots
+                    genevecap_prefetch(slots + (tunnel_hash[t + 2 * AHEAD] & self.tunnels_.mask))
+                if t + AHEAD < tunnels:
+                    row = likely_row(cython.address(self.tunnels_), tunnel_hash[t + AHEAD])
+                    genevecap_prefetch(row)
+                    genevecap_prefetch(row + LINE_WORDS)
                 tunnel_key.source_hi = t_source_hi[t]
                 tunnel_key.source_lo = t_source_lo[t]
                 tunnel_key.destination_hi = t_destination_hi[t]
                 tunnel_key.destination_lo = t_destination_lo[t]
-                tunnel_key.port = t_port[t]
-                tunnel_key.depth = t_depth[t]
-                tunnel_key.hash = tunnel_hash[t]
-                if t + AHEAD < tunnels:
-                    entry = self.tunnel_index[tunnel_hash[t + AHEAD] & self.tunnel_mask]
-                    if entry:
-                        genevecap_prefetch(cython.address(self.tunnel_entries[entry - 1]))
-                tunnel = self.tunnel(cython.address(tunnel_key))
-                e = cython.address(self.tunnel_entries[tunnel])
+                tunnel_key.vni_port = pack(t_vni[t], t_port[t])
+                tunnel_key.kind = tunnel_kind(t_kind[t], t_version[t], t_depth[t])
+                tunnel = self.tunnel(cython.address(tunnel_key), tunnel_hash[t])
+                e = self.tunnel_row(tunnel)
                 e.packets += 1
                 e.wire_bytes += wire
                 e.overhead_bytes += t_overhead[t]
-                if time_ns != NO_TIME:
-                    if e.first_ns == NO_TIME or time_ns < e.first_ns:
-                        e.first_ns = time_ns
-                    if time_ns > e.last_ns:
-                        e.last_ns = time_ns
-                if flow >= 0:
-                    f = cython.address(self.flow_entries[flow])
-                    if f.last_tunnel != tunnel:
-                        f.last_tunnel = cython.cast(int32_t, tunnel)
-                        e.inner_flows += self.pair(tunnel, flow)
+                note_time(e, time_ns)
+                if flow >= 0 and f.ports >> PORT_SHIFT != cython.cast(uint64_t, tunnel + 1):
+                    f.ports = (f.ports & PORT_BITS) | (
+                        cython.cast(uint64_t, tunnel + 1) << PORT_SHIFT
+                    )
+                    e.inner_flows += self.pair(tunnel, flow)
                 if t_option_count[t]:
                     e.option_packets += 1
                     for o in range(t_option_start[t], t_option_start[t] + t_option_count[t]):
@@ -640,41 +584,62 @@ class KernelTables:
         """See `tables.SummaryTables`."""
         i: uint32_t
         number: int64_t
-        flow_key: FlowEntry
-        tunnel_key: TunnelEntry
-        e: cython.pointer(TunnelEntry)
-        theirs: cython.pointer(TunnelEntry)
+        slot: uint64_t
+        flow_key: FlowRow
+        f: cython.pointer(FlowRow)
+        e: cython.pointer(TunnelRow)
+        mine: cython.pointer(TunnelRow)
         flows = array("q")
         tunnels = array("q")
         self.count_ += other.count_
         self.plain_ += other.plain_
-        for i in range(other.flow_used):
-            flow_key = other.flow_entries[i]
-            number = self.flow(cython.address(flow_key))
+        for i in range(other.flows_.used):
+            flow_key = other.flow_row(i)[0]
+            flow_key.ports &= PORT_BITS
+            f = cython.address(flow_key)
+            number = self.flow(
+                f,
+                hash_of(
+                    (f.kind >> 8) & 0xFF,
+                    f.source_hi,
+                    f.source_lo,
+                    f.destination_hi,
+                    f.destination_lo,
+                    f.ports & PORT_BITS,
+                    f.kind,
+                ),
+            )
             flows.append(number)
-            self.flow_entries[number].packets += other.flow_entries[i].packets
-            self.flow_entries[number].wire_bytes += other.flow_entries[i].wire_bytes
-        for i in range(other.tunnel_used):
-            theirs = cython.address(other.tunnel_entries[i])
-            tunnel_key = theirs[0]
-            number = self.tunnel(cython.address(tunnel_key))
+            self.flow_row(number).packets += f.packets
+            self.flow_row(number).wire_bytes += f.wire_bytes
+        for i in range(other.tunnels_.used):
+            e = other.tunnel_row(i)
+            number = self.tunnel(
+                e,
+                hash_of(
+                    (e.kind >> 8) & 0xFF,
+                    e.source_hi,
+                    e.source_lo,
+                    e.destination_hi,
+                    e.destination_lo,
+                    e.vni_port,
+                    e.kind,
+                ),
+            )
             tunnels.append(number)
-            e = cython.address(self.tunnel_entries[number])
-            e.packets += theirs.packets
-            e.wire_bytes += theirs.wire_bytes
-            e.overhead_bytes += theirs.overhead_bytes
-            e.option_packets += theirs.option_packets
-            if theirs.first_ns != NO_TIME:
-                if e.first_ns == NO_TIME or theirs.first_ns < e.first_ns:
-                    e.first_ns = theirs.first_ns
-                if theirs.last_ns > e.last_ns:
-                    e.last_ns = theirs.last_ns
-        slot: uint64_t
+            e = other.tunnel_row(i)
+            mine = self.tunnel_row(number)
+            mine.packets += e.packets
+            mine.wire_bytes += e.wire_bytes
+            mine.overhead_bytes += e.overhead_bytes
+            mine.option_packets += e.option_packets
+            note_time(mine, e.first_ns)
+            note_time(mine, e.last_ns)
         for slot in range(other.pair_mask + 1):
             if other.pairs[slot]:
                 number = tunnels[(other.pairs[slot] >> 32) - 1]
-                self.tunnel_entries[number].inner_flows += self.pair(
-                    number, flows[other.pairs[slot] & 0xFFFFFFFF]
+                self.tunnel_row(number).inner_flows += self.pair(
+                    number, flows[other.pairs[slot] & LOW_HALF]
                 )
         for i in range(other.option_used):
             self.option(
@@ -695,26 +660,26 @@ class KernelTables:
 
     def flow_count(self):
         """See `tables.SummaryTables`."""
-        return self.flow_used
+        return self.flows_.used
 
     def tunnels(self):
         """See `tables.SummaryTables`."""
         i: uint32_t
-        e: cython.pointer(TunnelEntry)
+        e: cython.pointer(TunnelRow)
         rows = []
-        for i in range(self.tunnel_used):
-            e = cython.address(self.tunnel_entries[i])
+        for i in range(self.tunnels_.used):
+            e = self.tunnel_row(i)
             rows.append(
                 TunnelCount(
-                    e.kind,
-                    e.vni,
-                    e.version,
+                    e.kind >> 16,
+                    cython.cast(int32_t, e.vni_port >> 32),
+                    (e.kind >> 8) & 0xFF,
                     e.source_hi,
                     e.source_lo,
                     e.destination_hi,
                     e.destination_lo,
-                    e.port,
-                    e.depth,
+                    cython.cast(int32_t, e.vni_port & LOW_HALF),
+                    e.kind & 0xFF,
                     e.packets,
                     e.wire_bytes,
                     e.overhead_bytes,
@@ -726,66 +691,68 @@ class KernelTables:
             )
         return rows
 
-    def flow_row(self, i: uint32_t):
-        """Return entry i as a `FlowCount`."""
-        e: cython.pointer(FlowEntry) = cython.address(self.flow_entries[i])
+    @cython.cfunc
+    def flow_count_of(self, e: cython.pointer(FlowRow)):
+        """Return a row as a `FlowCount`."""
         return FlowCount(
-            e.vni,
-            e.version,
+            cython.cast(int32_t, e.kind >> 32),
+            (e.kind >> 8) & 0xFF,
             e.source_hi,
             e.source_lo,
             e.destination_hi,
             e.destination_lo,
-            e.protocol,
-            e.source_port,
-            e.destination_port,
+            e.kind & 0xFF,
+            cython.cast(int32_t, (e.ports >> 17) & ONE_PORT) - 1,
+            cython.cast(int32_t, e.ports & ONE_PORT) - 1,
             e.packets,
             e.wire_bytes,
         )
 
     def top_flows(self, most):
         """See `tables.SummaryTables`."""
-        return self.largest(-1, 0, 0, 0, most)
+        return self.largest(0, 0, 0, 0, most)
 
     def flows_with_port(self, port, most):
         """See `tables.SummaryTables`."""
-        return self.largest(port, 0, 0, 0, most)
+        return self.largest(port + 1, 0, 0, 0, most)
 
     def flows_with_address(self, address, most):
         """See `tables.SummaryTables`."""
-        return self.largest(-1, address[0], address[1], address[2], most)
+        return self.largest(0, address[0], address[1], address[2], most)
 
     def largest(
         self,
-        port: int32_t,
+        port: uint64_t,
         version: uint32_t,
         hi: uint64_t,
         lo: uint64_t,
         most: cython.Py_ssize_t,
     ):
-        """Return the flows with most packets; port -1 and version 0 mean any.
+        """Return the flows with most packets; version 0 means any.
+
+        port: plus one; 0 means any.
 
         A flow with fewer packets than the `most`-th so far is passed over without making a row.
         """
         i: uint32_t
         least: uint64_t = 0
-        e: cython.pointer(FlowEntry)
+        e: cython.pointer(FlowRow)
         rows = []
-        for i in range(self.flow_used):
-            e = cython.address(self.flow_entries[i])
+        for i in range(self.flows_.used):
+            e = self.flow_row(i)
             if e.packets < least:
                 continue
-            if port >= 0 and e.source_port != port and e.destination_port != port:
+            if port and (e.ports >> 17) & ONE_PORT != port and e.ports & ONE_PORT != port:
                 continue
             if version and (
-                e.version != version
+                (e.kind >> 8) & 0xFF != version
                 or not (
                     (e.source_hi == hi and e.source_lo == lo)
                     or (e.destination_hi == hi and e.destination_lo == lo)
                 )
             ):
                 continue
-            rows.append(self.flow_row(i))
+            rows.append(self.flow_count_of(e))
             if len(rows) >= 4 * most + 64:
                 rows.sort(key=flow_order)
                 del rows[most:]

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..capture.points import PointTable
 from ..capture.reader import Capture
@@ -136,7 +136,7 @@ def _stored_bytes(specs: Sequence[CaptureSpec]) -> int | None:
     total = 0
     for spec in specs:
         try:
-            status = os.stat(spec.path)
+            status = Path(spec.path).stat()
         except (OSError, ValueError):
             continue
         if not stat.S_ISREG(status.st_mode):

@@ -58,9 +58,7 @@ class FrameAnswer:
     """Packet comments (pcapng), raw text."""
 
 
-def frame(
-    spec: CaptureSpec, number: int, *, settings: DecodeSettings | None = None
-) -> FrameAnswer:
+def frame(spec: CaptureSpec, number: int, *, settings: DecodeSettings | None = None) -> FrameAnswer:
     """Return frame `number` (Wireshark's) of a capture with its field tree.
 
     Raises UsageError where the capture has no such frame, CaptureError where it cannot be read.
@@ -81,8 +79,10 @@ def frame(
         capture.source.close()
     if damage is not None:
         raise damage
-    raise UsageError(f"{spec.path} has no frame {number}: it has {capture.packets} packets, the "
-                     f"last is frame {last}")
+    raise UsageError(
+        f"{spec.path} has no frame {number}: it has {capture.packets} packets, the "
+        f"last is frame {last}"
+    )
 
 
 def _answer(

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 
 from ..addresses import parse_address
@@ -32,37 +30,52 @@ class TimeBound:
 
         Raises UsageError with the three forms where the text is none of them.
         """
-        relative = text.startswith("+")
-        try:
-            seconds = Decimal(text)
-            if not seconds.is_finite():
-                raise InvalidOperation
-            return cls(ns=int(seconds * 10**9), relative=relative)
-        except InvalidOperation:
-            pass
-        try:
-            moment, fraction = _split_fraction(text)
-            parsed = datetime.fromisoformat(moment)
-        except ValueError:
+        seconds = _SECONDS.fullmatch(text)
+        if seconds is not None:
+            sign, whole, fraction = seconds.groups()
+            ns = int(whole or 0) * 10**9 + _nanoseconds(fraction)
+            return cls(ns=-ns if sign == "-" else ns, relative=sign == "+")
+        moment = _moment_ns(text)
+        if moment is None:
             raise UsageError(
                 f"{text!r} is not a time: give 2026-01-31T12:00:00Z, epoch seconds, or +SECONDS"
-            ) from None
-        if parsed.tzinfo is None:
-            parsed = parsed.replace(tzinfo=UTC)
-        since = parsed - datetime(1970, 1, 1, tzinfo=UTC)
-        return cls(ns=(since.days * 86400 + since.seconds) * 10**9 + fraction, relative=False)
+            )
+        return cls(ns=moment, relative=False)
 
     def resolve(self, first_ns: int) -> int:
         """Return the absolute time, `first_ns` being that of the first packet."""
         return first_ns + self.ns if self.relative else self.ns
 
 
-def _split_fraction(text: str) -> tuple[str, int]:
-    """Return RFC 3339 text without its fraction, and the fraction in nanoseconds."""
-    match = re.search(r"\.(\d+)", text)
+# 18 digits hold any time of the file formats; more would only be slow.
+_SECONDS = re.compile(r"([+-]?)([0-9]{1,18})(?:\.([0-9]*))?")
+_MOMENT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[Tt ]([0-9]{2}:[0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?"
+)
+
+
+def _moment_ns(text: str) -> int | None:
+    """Return RFC 3339 text (or its date, or without seconds or zone) as epoch nanoseconds."""
+    from datetime import UTC, datetime
+
+    match = _MOMENT.fullmatch(text)
     if match is None:
-        return text, 0
-    return text[: match.start()] + text[match.end() :], int(match[1][:9].ljust(9, "0"))
+        return None
+    date, minute, second, fraction, zone = match.groups()
+    try:
+        moment = datetime.fromisoformat(
+            f"{date}T{minute or '00:00'}:{second or '00'}{(zone or 'Z').upper()}"
+        )
+    except ValueError:
+        return None
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86400 + since.seconds) * 10**9 + _nanoseconds(fraction)
+
+
+def _nanoseconds(fraction: str | None) -> int:
+    """Return the digits behind a decimal point as nanoseconds; finer ones are cut off."""
+    return int((fraction or "0")[:9].ljust(9, "0"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +92,7 @@ class Selector:
 
     def __bool__(self) -> bool:
         """Tell whether anything is selected at all."""
-        return any(
-            (self.vnis, self.addresses, self.ports, self.points, self.since, self.until)
-        )
+        return any((self.vnis, self.addresses, self.ports, self.points, self.since, self.until))
 
 
 class RowFilter:
@@ -120,8 +131,10 @@ class RowFilter:
         if self._times is None:
             first = next((t for t in frames.time_ns[: frames.count] if t != NO_TIME), None)
             since, until = self._selector.since, self._selector.until
+            # A frame without a time is neither before nor after one.
+            timed = NO_TIME if since is None and until is None else NO_TIME + 1
             times = (
-                NO_TIME if since is None else max(since.resolve(first or 0), NO_TIME + 1),
+                timed if since is None else max(since.resolve(first or 0), timed),
                 2**63 - 1 if until is None else until.resolve(first or 0),
             )
             if first is None:

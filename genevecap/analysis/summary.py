@@ -142,28 +142,41 @@ def _optional(number: int) -> int | None:
     return None if number < 0 else number
 
 
-def _time(time_ns: int) -> int | None:
-    return None if time_ns == NO_TIME else time_ns
-
-
 def _tunnels(counts: list[TunnelCount]) -> tuple[TunnelSummary, ...]:
-    rows = sorted(counts, key=lambda t: (-t.packets, -t.wire_bytes, *t[:9]))
+    rows = sorted(counts, key=lambda t: (-t[9], -t[10], *t[:9]))
     return tuple(
-        TunnelSummary(
-            kind=TUNNEL_NAMES[t.kind],
-            vni=_optional(t.vni),
-            source=address_text(t.version, t.source_hi, t.source_lo),
-            destination=address_text(t.version, t.destination_hi, t.destination_lo),
-            port=_optional(t.port),
-            depth=t.depth,
-            packets=t.packets,
-            wire_bytes=t.wire_bytes,
-            overhead_bytes=t.overhead_bytes,
-            inner_flows=t.inner_flows,
-            first_ns=_time(t.first_ns),
-            last_ns=_time(t.last_ns),
+        TunnelSummary(  # unpacked below: there may be tens of thousands, and names are slower
+            kind=TUNNEL_NAMES[kind],
+            vni=None if vni < 0 else vni,
+            source=address_text(version, source_hi, source_lo),
+            destination=address_text(version, destination_hi, destination_lo),
+            port=None if port < 0 else port,
+            depth=depth,
+            packets=packets,
+            wire_bytes=wire_bytes,
+            overhead_bytes=overhead_bytes,
+            inner_flows=inner_flows,
+            first_ns=None if first_ns == NO_TIME else first_ns,
+            last_ns=None if last_ns == NO_TIME else last_ns,
         )
-        for t in rows
+        for (
+            kind,
+            vni,
+            version,
+            source_hi,
+            source_lo,
+            destination_hi,
+            destination_lo,
+            port,
+            depth,
+            packets,
+            wire_bytes,
+            overhead_bytes,
+            inner_flows,
+            _,
+            first_ns,
+            last_ns,
+        ) in rows
     )
 
 
@@ -215,9 +228,7 @@ def _stop_layers(tables: SummaryTables) -> tuple[StopLayerCount, ...]:
     )
 
 
-def _findings(
-    tables: SummaryTables, states: Sequence[InputState]
-) -> tuple[FindingSummary, ...]:
+def _findings(tables: SummaryTables, states: Sequence[InputState]) -> tuple[FindingSummary, ...]:
     known = rules()
     result = []
     for finding in tables.findings():
@@ -262,13 +273,23 @@ def _ambient(
 
 
 def _tunnel_signs(tunnels: list[TunnelCount]) -> tuple[TunnelSign, ...]:
-    """Return the tunnels towards every endpoint that gets one of a redirect mode's VNIs.
+    """Return the tunnels with a redirect mode's VNI, and for each endpoint the largest other one.
 
-    All tunnels of such an endpoint, because what else it gets tells ztunnel from an underlay.
+    What else such an endpoint gets tells ztunnel from an underlay; one such tunnel is enough.
     """
     vnis = {vni for mode in modes().values() for vni in mode.vnis}
-    ends = {(t.version, t.destination_hi, t.destination_lo) for t in tunnels if t.vni in vnis}
-    return tuple(_tunnel_sign(t) for t in tunnels if (t.version, t.destination_hi, t.destination_lo) in ends)
+    chosen = [t for t in tunnels if t.vni in vnis]
+    ends = {_endpoint(t) for t in chosen}
+    others: dict[tuple[int, int, int], TunnelCount] = {}
+    for t in tunnels if ends else ():
+        end = _endpoint(t)
+        if end in ends and t.vni not in vnis:
+            others[end] = max(others.get(end, t), t, key=lambda row: (row.packets, row))
+    return tuple(_tunnel_sign(t) for t in (*chosen, *others.values()))
+
+
+def _endpoint(t: TunnelCount) -> tuple[int, int, int]:
+    return t.version, t.destination_hi, t.destination_lo
 
 
 def _tunnel_sign(t: TunnelCount) -> TunnelSign:

@@ -148,7 +148,9 @@ class _Tunnel:
         self.last_ns = max(self.last_ns, time_ns)
 
 
-_Key = tuple[int, ...]
+_Key = tuple[int, int, int, int, int, int, int, int, int]
+_OptionKey = tuple[int, int, int]
+_Tuple = tuple[int, ...]
 
 
 class ReadableTables:
@@ -158,8 +160,8 @@ class ReadableTables:
         self._selected = 0
         self._tunnels: dict[_Key, _Tunnel] = {}
         self._flows: dict[_Key, list[int]] = {}
-        self._inside: set[tuple[_Key, _Key]] = set()
-        self._options: dict[_Key, list[int]] = {}
+        self._inside: set[tuple[_Key, _Tuple]] = set()
+        self._options: dict[_OptionKey, list[int]] = {}
         self._stops: dict[tuple[int, int], int] = {}
         self._findings: dict[int, tuple[list[int], list[tuple[int, int]]]] = {}
 
@@ -229,8 +231,8 @@ class ReadableTables:
         tunnel.wire_bytes += wire
         tunnel.overhead_bytes += table.overhead_bytes[t]
         tunnel.seen(time_ns)
-        if flow is not None and (key, flow) not in self._inside:
-            self._inside.add((key, flow))
+        if flow is not None and (key, flow[1:]) not in self._inside:
+            self._inside.add((key, flow[1:]))  # without its VNI: a 5-tuple
             tunnel.inner_flows += 1
         if table.option_count[t]:
             tunnel.option_packets += 1
