@@ -51,13 +51,9 @@ def follow(walk: Walk, code: int, offset: int) -> None:
     """Decode from the layer `code` at `offset` to where it ends, and note why it ended."""
     codes = walk.layer_code
     offsets = walk.layer_offset
-    last = walk.layer_end + MAX_LAYERS
     decoders = _DECODERS
-    while True:
-        row = walk.layer_end
-        if row == last:
-            walk.stop = Stop.TOO_DEEP
-            break
+    first = walk.layer_end
+    for row in range(first, first + MAX_LAYERS):
         entry = decoders.get(code)
         if entry is None:
             code = _LISTED.get(code, code)
@@ -70,10 +66,9 @@ def follow(walk: Walk, code: int, offset: int) -> None:
         if is_tunnel and walk.tunnels.count - walk.tunnel_start >= MAX_TUNNELS:
             walk.stop = Stop.TOO_DEEP
             break
-        end = offset + header_bytes
-        if end > walk.limit:
+        if offset + header_bytes > walk.limit:
             PROTOCOLS[code].partial(walk, offset)
-            walk.cut(end)
+            walk.cut(offset + header_bytes)
             break
         codes[row] = code
         offsets[row] = offset
@@ -83,6 +78,8 @@ def follow(walk: Walk, code: int, offset: int) -> None:
             break
         code = next_code
         offset = walk.next
+    else:
+        walk.stop = Stop.TOO_DEEP
     if walk.stop != _COMPLETE:
         walk.stop_layer = code
     walk.stop_offset = offset

@@ -117,7 +117,7 @@ class Geneve(Protocol):
             return walk.end(Stop.UNSUPPORTED)
         options = offset + HEADER_BYTES
         walk.next = end = options + ((first & OPTION_LENGTH_MASK) >> OPTION_LENGTH_SHIFT)
-        row = walk.add_tunnel(_KIND, low >> 8, offset, end)
+        row = walk.add_tunnel(_KIND, low >> 8, offset, end, first)
         if first & (OAM_FLAG | RESERVED) or low & RESERVED_LOW:
             if first & OAM_FLAG:
                 walk.findings |= _G09

@@ -70,7 +70,7 @@ class Vxlan(Protocol):
             if flags & reserved or low & RESERVED_LOW:
                 walk.findings |= _V02
         walk.next = end = offset + HEADER_BYTES
-        walk.add_tunnel(_KIND, low >> 8, offset, end)
+        walk.add_tunnel(_KIND, low >> 8, offset, end, flags)
         return _ETHERNET
 
     @staticmethod

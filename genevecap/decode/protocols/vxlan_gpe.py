@@ -71,7 +71,7 @@ class VxlanGpe(Protocol):
         if flags & RESERVED or low & RESERVED_LOW:
             walk.findings |= _V02
         walk.next = end = offset + HEADER_BYTES
-        walk.add_tunnel(_KIND, vni, offset, end)
+        walk.add_tunnel(_KIND, vni, offset, end, flags)
         if not flags & P_FLAG:
             return Layer.ETHERNET
         number = flags & NEXT_PROTOCOL_MASK

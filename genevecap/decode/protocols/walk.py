@@ -203,15 +203,14 @@ class Walk:
         self.payload_bytes = end - offset if end > offset else 0
 
     def add_tunnel(
-        self, kind: TunnelKind, vni: int, offset: int, end: int, *, identifier: int = 0
+        self, kind: TunnelKind, vni: int, offset: int, end: int, flags: int, identifier: int = 0
     ) -> int:
         """Add a tunnel whose header lies at `offset` and ends at `end`. Returns its row.
 
-        vni: -1 where the format or this header has none.  The first 4 octets must have been read.
+        vni: -1 where the format or this header has none; flags: its first 32 bits.
         """
         tunnels = self.tunnels
         row = tunnels.count
-        data = self.data
         carrier = self.inner or _NO_HEADER
         version, _, source_hi, source_lo, destination_hi, destination_lo, ip_offset = carrier[:7]
         tunnels.row[row] = self.row
@@ -226,9 +225,7 @@ class Walk:
         tunnels.ip_offset[row] = ip_offset
         tunnels.source_port[row], tunnels.destination_port[row] = self.ports
         tunnels.header_offset[row] = offset
-        tunnels.flags[row] = (
-            data[offset] << 24 | data[offset + 1] << 16 | data[offset + 2] << 8 | data[offset + 3]
-        )
+        tunnels.flags[row] = flags
         tunnels.identifier[row] = identifier
         tunnels.option_start[row] = self.options.count
         tunnels.option_count[row] = 0
