@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterator
 
 from ..columns import NO_TIME, FrameBatch
-from ..errors import DamagedCapture, NotACapture
+from ..errors import DamagedCapture, NotACapture, UnreadableCapture
 from .pcap import PcapReader, is_pcap
 from .pcapng import PcapngReader, is_pcapng
 from .points import PointTable
@@ -15,6 +15,7 @@ from .source import ByteSource, StreamDamage, open_source
 from .spec import CaptureSpec
 from .stream import FormatReader, Stream
 
+_MAGIC_OCTETS = 4
 _SHOWN_OCTETS = 8
 _KNOWN_STRANGERS = {
     b"snoop\0\0\0": "Solaris snoop; editcap from Wireshark converts it",
@@ -47,7 +48,7 @@ class Capture:
         self.source: ByteSource = open_source(spec.path)
         try:
             self.stream = Stream(spec, self.source, points, index)
-            self.reader = _make_reader(self.stream)
+            self.reader = _make_reader(self.stream, self.source)
         except StreamDamage as damage:
             self.source.close()
             raise NotACapture(spec.path, f"nothing of it could be read: {damage}") from damage
@@ -58,8 +59,9 @@ class Capture:
     def batches(self) -> Iterator[FrameBatch]:
         """Yield batches of frames; one is valid until the next is asked for.
 
-        Raises DamagedCapture after the batches before the damage were given; `cut_short` is set
-        then too, and where the input simply ends inside a record.
+        Raises DamagedCapture (UnreadableCapture where the operating system fails to read on)
+        after the batches before the damage were given; `cut_short` is set then too, and where the
+        input simply ends inside a record.
         """
         stream, frames = self.stream, self.stream.frames
         try:
@@ -82,6 +84,9 @@ class Capture:
                 if not full and not self._refill():
                     break
             self.cut_short = stream.position < stream.end or self.source.truncated
+        except UnreadableCapture:
+            self.cut_short = True
+            raise
         finally:
             self.source.close()
 
@@ -114,14 +119,18 @@ class Capture:
             self.last_ns = last if self.last_ns is None else max(self.last_ns, last)
 
 
-def _make_reader(stream: Stream) -> FormatReader:
+def _make_reader(stream: Stream, source: ByteSource) -> FormatReader:
     """Tell the format by its first octets."""
-    stream.require(4)
+    stream.require(_MAGIC_OCTETS)
     head = bytes(stream.buffer[: min(stream.end, _SHOWN_OCTETS)])
     if is_pcap(head):
         return PcapReader(stream)
     if is_pcapng(head):
         return PcapngReader(stream)
+    if source.truncated and stream.end < _MAGIC_OCTETS:
+        raise NotACapture(
+            stream.path, f"not a capture: its {source.compression} data ends before one begins"
+        )
     if not head:
         raise NotACapture(stream.path, "not a capture: it is empty")
     known = next((what for magic, what in _KNOWN_STRANGERS.items() if head.startswith(magic)), None)

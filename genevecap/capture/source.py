@@ -8,11 +8,15 @@ frames of a zstd file are read.  A compressed stream that ends early (it is stil
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import stat
 import sys
 import zlib
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
 from ..errors import UnreadableCapture
 
@@ -21,12 +25,14 @@ if TYPE_CHECKING:
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_ZSTD_SKIPPABLE = range(0x184D2A50, 0x184D2A60)  # RFC 8878 section 3.1.2
-_GZIP_CHUNK_BYTES = 1 << 16
-_ZSTD_CHUNK_BYTES = 1 << 10
-"""Small, because zstd may turn 4 octets into 128 KiB: memory stays under 32 MiB a step."""
+_ZSTD_SKIPPABLE = tuple(bytes((0x50 + n, 0x2A, 0x4D, 0x18)) for n in range(16))
+"""Magics of skippable frames (RFC 8878 section 3.1.2)."""
 
-_ZSTD_WINDOW_LOG_MAX = 27
+_CHUNK_BYTES = 1 << 16
+_ZSTD_WINDOW_MAX_BYTES = 1 << 27
+"""What the zstd program allows too; the window is held in memory."""
+
+_T = TypeVar("_T")
 
 
 class StreamDamage(Exception):
@@ -92,12 +98,21 @@ class PlainSource:
         return self._read(count)
 
     def _read(self, count: int) -> bytes:
-        try:
-            piece = os.read(self._file.fileno(), count)
-        except OSError as error:
-            raise UnreadableCapture(self._path, _why(error)) from error
+        piece = self._patiently(lambda: os.read(self._file.fileno(), count))
         self._consumed += len(piece)
         return piece
+
+    def _patiently(self, read: Callable[[], _T]) -> _T:
+        """Return what `read` gives; wait where another program made our pipe non-blocking."""
+        while True:
+            try:
+                return read()
+            except BlockingIOError:
+                poll = select.poll()
+                poll.register(self._file.fileno(), select.POLLIN)
+                poll.poll()
+            except OSError as error:
+                raise UnreadableCapture(self._path, _why(error)) from error
 
     def readinto(self, view: memoryview) -> int:
         """See `ByteSource`."""
@@ -106,10 +121,7 @@ class PlainSource:
             view[:count] = self._pushed_back[:count]
             self._pushed_back = self._pushed_back[count:]
         else:
-            try:
-                count = os.readv(self._file.fileno(), [view])
-            except OSError as error:
-                raise UnreadableCapture(self._path, _why(error)) from error
+            count = self._patiently(lambda: os.readv(self._file.fileno(), [view]))
         self._consumed += count
         return count
 
@@ -162,28 +174,32 @@ class _Compressed:
 class GzipSource(_Compressed):
     """Every member of a gzip file (RFC 1952); zero padding after the last is allowed."""
 
-    compression = "gzip"
+    compression: str | None = "gzip"
 
     def __init__(self, stored: PlainSource) -> None:
         super().__init__(stored)
         self._member = zlib.decompressobj(31)
         self._input = b""
+        self._more_inside = False
+        """Whether zlib may hold output that it can give without further input."""
 
     def _more(self, wanted: int) -> bytes:
         if self._member.eof and not self._next_member():
             self._done = True
             return b""
-        if not self._input:
-            self._input = self._stored.read(_GZIP_CHUNK_BYTES)
+        if not self._input and not self._more_inside:
+            self._input = self._stored.read(_CHUNK_BYTES)
             if not self._input:
                 self._done = self.truncated = True
                 return b""
+        before = self._member.copy()
         try:
             output = self._member.decompress(self._input, wanted)
         except zlib.error as error:
             self._done = True
             self._damage = StreamDamage(f"gzip data is damaged ({error})")
-            return b""
+            return _output_before_error(before, self._input, wanted)
+        self._more_inside = len(output) >= wanted
         self._input = self._member.unused_data or self._member.unconsumed_tail
         return output
 
@@ -191,7 +207,7 @@ class GzipSource(_Compressed):
         """Begin the next member, if there is one."""
         rest = self._input.lstrip(b"\0")
         while not rest:
-            piece = self._stored.read(_GZIP_CHUNK_BYTES)
+            piece = self._stored.read(_CHUNK_BYTES)
             if not piece:
                 return False
             rest = piece.lstrip(b"\0")
@@ -200,66 +216,138 @@ class GzipSource(_Compressed):
             self._damage = StreamDamage("what follows the last gzip member is not gzip")
             return False
         self._member = zlib.decompressobj(31)
+        self._more_inside = False
         return True
 
 
-class ZstdSource(_Compressed):
-    """Every frame of a zstd file (RFC 8878); skippable frames are skipped."""
+def _output_before_error(member: zlib._Decompress, stored: bytes, wanted: int) -> bytes:
+    """Return what can be decompressed before the error: zlib drops it when it reports one.
 
-    compression = "zstd"
+    member: its state before `stored`; wanted: octets asked for when the error came.
+    """
+    output = bytearray()
+    for at in range(len(stored)):
+        try:
+            output += member.decompress(stored[at : at + 1], wanted - len(output))
+        except zlib.error:
+            break
+        if len(output) >= wanted:
+            break
+    return bytes(output)
+
+
+class ZstdSource(_Compressed):
+    """Every frame of a zstd file (RFC 8878); skippable frames are skipped.
+
+    A frame is given to the library in its own parts: header, blocks, checksum.  So an error loses
+    no more than the part it is in, and a step makes one block at most, 128 KiB.
+    """
+
+    compression: str | None = "zstd"
 
     def __init__(self, stored: PlainSource) -> None:
         super().__init__(stored)
         import zstandard
 
         self._zstandard = zstandard
-        self._context = zstandard.ZstdDecompressor(max_window_size=1 << _ZSTD_WINDOW_LOG_MAX)
+        self._context = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_MAX_BYTES)
         self._frame: zstandard.ZstdDecompressionObj | None = None
         self._input = b""
-        self._skip = 0
+        self._left = 0
+        """Octets of the current part that are still to come."""
+        self._in_blocks = False
+        self._has_checksum = False
 
-    def _more(self, wanted: int) -> bytes:
-        if not self._input:
-            self._input = self._stored.read(_ZSTD_CHUNK_BYTES)
-            if not self._input:
-                self._done = True
-                self.truncated = self._frame is not None or self._skip > 0
-                return b""
-        if self._skip:
-            skipped = min(self._skip, len(self._input))
-            self._skip -= skipped
-            self._input = self._input[skipped:]
+    def _more(self, wanted: int) -> bytes:  # noqa: ARG002  a block is given whole
+        if not self._left and not self._begin_part():
+            self._done = True
             return b""
+        if not self._have(1):
+            self._done = self.truncated = True
+            return b""
+        piece, self._input = self._input[: self._left], self._input[self._left :]
+        self._left -= len(piece)
         if self._frame is None:
-            return self._begin_frame()
+            return b""
         try:
-            output = self._frame.decompress(self._input)
+            return self._frame.decompress(piece)
         except self._zstandard.ZstdError as error:
             self._done = True
             self._damage = StreamDamage(f"zstd data is damaged ({error})")
             return b""
-        self._input = b""
-        if self._frame.eof:
-            self._input = self._frame.unused_data
-            self._frame = None
-        return output
 
-    def _begin_frame(self) -> bytes:
-        while len(self._input) < 8:
-            piece = self._stored.read(_ZSTD_CHUNK_BYTES)
+    def _have(self, count: int) -> bool:
+        """Read until `count` octets of input are there; return False where it ends before."""
+        while len(self._input) < count:
+            piece = self._stored.read(_CHUNK_BYTES)
             if not piece:
-                self._done = self.truncated = True
-                return b""
+                return False
             self._input += piece
-        magic = int.from_bytes(self._input[:4], "little")
-        if magic in _ZSTD_SKIPPABLE:
-            self._skip = 8 + int.from_bytes(self._input[4:8], "little")
-        elif self._input[:4] == ZSTD_MAGIC:
-            self._frame = self._context.decompressobj()
-        else:
-            self._done = True
+        return True
+
+    def _begin_part(self) -> bool:
+        """Find out how long the next part is; return False where there is none."""
+        return self._begin_block() if self._in_blocks else self._begin_frame()
+
+    def _begin_block(self) -> bool:
+        """See RFC 8878 section 3.1.1.2; the checksum comes with the frame's end (3.1.1)."""
+        if not self._have(3):
+            self.truncated = True
+            return False
+        header = int.from_bytes(self._input[:3], "little")
+        last, kind, size = header & 1, header >> 1 & 3, header >> 3
+        # 1 is a run of one octet; 3 is reserved, and the library says so.
+        self._left = 3 + (1 if kind == 1 else 0 if kind == 3 else size)
+        if last:
+            self._in_blocks = False
+        return True
+
+    def _begin_frame(self) -> bool:
+        if self._has_checksum:
+            self._has_checksum = False
+            self._left = 4
+            return True
+        if not self._have(1):
+            return False
+        whole = self._have(4)
+        magic = self._input[:4]
+        if not any(known.startswith(magic) for known in (ZSTD_MAGIC, *_ZSTD_SKIPPABLE)):
             self._damage = StreamDamage("what follows the last zstd frame is not zstd")
-        return b""
+            return False
+        if not whole or not self._have(8):  # no frame is shorter
+            self.truncated = True
+            return False
+        if magic == ZSTD_MAGIC:
+            return self._begin_frame_header()
+        self._frame = None
+        self._left = 8 + int.from_bytes(self._input[4:8], "little")
+        return True
+
+    def _begin_frame_header(self) -> bool:
+        """See RFC 8878 section 3.1.1.1."""
+        descriptor = self._input[4]
+        single_segment = descriptor >> 5 & 1
+        size_bytes = (single_segment, 2, 4, 8)[descriptor >> 6]
+        self._left = 5 + (1 - single_segment) + (0, 1, 2, 4)[descriptor & 3] + size_bytes
+        if not self._have(self._left):
+            self.truncated = True
+            return False
+        if single_segment:
+            size = int.from_bytes(self._input[self._left - size_bytes : self._left], "little")
+            window_bytes = size + 256 * (size_bytes == 2)
+        else:
+            exponent, mantissa = divmod(self._input[5], 8)
+            window_bytes = (8 + mantissa) << (7 + exponent)
+        if window_bytes > _ZSTD_WINDOW_MAX_BYTES:
+            self._damage = StreamDamage(
+                f"its zstd window of {window_bytes} octets is over the limit of"
+                f" {_ZSTD_WINDOW_MAX_BYTES}; zstd --long=31 unpacks it"
+            )
+            return False
+        self._frame = self._context.decompressobj()
+        self._has_checksum = bool(descriptor & 4)
+        self._in_blocks = True
+        return True
 
 
 def open_source(path: str) -> ByteSource:
@@ -268,13 +356,10 @@ def open_source(path: str) -> ByteSource:
     Raises UnreadableCapture where the operating system refuses.
     """
     try:
-        if path == "-":
-            file: BinaryIO = sys.stdin.buffer
-        else:
-            file = open(path, "rb", buffering=0)  # noqa: SIM115  closed by the source
+        file = _standard_input() if path == "-" else _open(path)
+        plain = PlainSource(file, path, close=path != "-")
     except (OSError, ValueError) as error:
         raise UnreadableCapture(path, _why(error)) from error
-    plain = PlainSource(file, path, close=path != "-")
     try:
         magic = plain.peek(4)
     except UnreadableCapture:
@@ -282,11 +367,20 @@ def open_source(path: str) -> ByteSource:
         raise
     if magic.startswith(GZIP_MAGIC):
         return GzipSource(plain)
-    if magic == ZSTD_MAGIC or (
-        len(magic) == 4 and int.from_bytes(magic, "little") in _ZSTD_SKIPPABLE
-    ):
+    if magic == ZSTD_MAGIC or magic in _ZSTD_SKIPPABLE:
         return ZstdSource(plain)
     return plain
+
+
+def _open(path: str) -> BinaryIO:
+    return Path(path).open("rb", buffering=0)
+
+
+def _standard_input() -> BinaryIO:
+    """Return standard input; its file descriptor is what is read."""
+    if sys.stdin is None:  # closed by whoever started us
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return sys.stdin.buffer
 
 
 def _why(error: OSError | ValueError) -> str:

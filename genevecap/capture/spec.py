@@ -46,7 +46,7 @@ def _exists(path: str) -> bool:
 
 
 def default_name(path: str) -> str:
-    """Return the NAME of a path: its last part without `.gz`, `.zst`, `.pcap`, `.pcapng`, `.cap`."""
+    """Return the NAME of a path: its last part without `.gz/.zst` and `.pcap/.pcapng/.cap`."""
     if path == "-":
         return "-"
     name = Path(path).name

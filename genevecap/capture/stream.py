@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ..columns import FrameBatch
+from ..errors import UnreadableCapture
 from .linktypes import LINUX_SLL2
 from .points import Point, PointTable
-from .records import RecordWalk, record_walk
+from .records import SLL2_INDEX_END, SLL2_INDEX_OFFSET, RecordWalk, record_walk
 from .source import ByteSource, StreamDamage
 from .spec import CaptureSpec
 
 BUFFER_BYTES = 1 << 20
+MAX_SLL2_POINTS = 4096
+"""Interface indexes of one SLL2 interface that get their own point; the rest share one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,7 +60,7 @@ class Stream:
         self._points = points
         self._capture = capture
         self._sll2: dict[int, _Sll2Interface] = {}
-        self._damage: StreamDamage | None = None
+        self._failure: StreamDamage | UnreadableCapture | None = None
 
     def file_offset(self) -> int:
         """Return the offset of `position` in the decompressed stream."""
@@ -102,8 +105,10 @@ class Stream:
             while (
                 row := self.walk.split_sll2(frames, row, place, interface.known, interface.points)
             ) < frames.count:
-                offset = frames.offset[row]
-                index = int.from_bytes(self.buffer[offset + 4 : offset + 8], "big")
+                if len(interface.known) >= MAX_SLL2_POINTS:
+                    self._share_point(place, row)
+                    break
+                index = self._sll2_index(row)
                 interface.known.append(index)
                 interface.points.append(
                     self._points.add(self._spec, self._capture, f"ifindex-{index}", LINUX_SLL2)
@@ -114,12 +119,24 @@ class Stream:
                     if frames.point[row] == place:
                         frames.point[row] = own
 
+    def _sll2_index(self, row: int) -> int:
+        begin = self.frames.offset[row]
+        index = self.buffer[begin + SLL2_INDEX_OFFSET : begin + SLL2_INDEX_END]
+        return int.from_bytes(index, "big")
+
+    def _share_point(self, place: int, first: int) -> None:
+        """Give rows from `first` on their points, without any new one."""
+        frames, own = self.frames, self._own_point(place)
+        interface = self._sll2[place]
+        points = dict(zip(interface.known, interface.points, strict=True))
+        for row in range(first, frames.count):
+            if frames.point[row] == place and frames.captured_bytes[row] >= SLL2_INDEX_END:
+                frames.point[row] = points.get(self._sll2_index(row), own)
+
     def _own_point(self, place: int) -> int:
         interface = self._sll2[place]
         if interface.own is None:
-            interface.own = self._points.add(
-                self._spec, self._capture, interface.name, LINUX_SLL2
-            )
+            interface.own = self._points.add(self._spec, self._capture, interface.name, LINUX_SLL2)
         return interface.own
 
     def _rewind(self, needed: int) -> None:
@@ -134,23 +151,25 @@ class Stream:
     def _read(self) -> bool:
         """Fill the buffer (from a pipe: with what has come); return False at the end.
 
-        Raises StreamDamage, but only once everything before the damage has been handed on.
+        Raises StreamDamage or UnreadableCapture, but only once everything before the damage has
+        been handed on.
         """
-        if self._damage is not None:
-            raise self._damage
+        if self._failure is not None:
+            raise self._failure
         begin = self.end
         with memoryview(self.buffer) as view:
             while self.end < len(view):
                 try:
                     count = self._source.readinto(view[self.end :])
-                except StreamDamage as damage:
-                    self._damage = damage
+                except (StreamDamage, UnreadableCapture) as failure:
+                    # Its traceback would hold a view of the buffer, which could then not grow.
+                    self._failure = failure.with_traceback(None)
                     break
                 self.end += count
                 if count == 0 or self._source.live:
                     break
-        if self.end == begin and self._damage is not None:
-            raise self._damage
+        if self.end == begin and self._failure is not None:
+            raise self._failure
         return self.end > begin
 
 
@@ -173,6 +192,6 @@ class FormatReader:
         """
         raise NotImplementedError
 
-    def frame_comments(self, row: int) -> list[str]:
+    def frame_comments(self, row: int) -> list[str]:  # noqa: ARG002  for formats that have them
         """Return the comments of one frame of the batch; formats without them have none."""
         return []

@@ -130,7 +130,7 @@ class Octets(source.PlainSource):
 def read_spec(spec: CaptureSpec, walk: object, points: PointTable, index: int = 0) -> Reading:
     """Read a capture that stands in a file."""
     told = Reading()
-    with mock.patch.object(stream, "record_walk", lambda: walk):
+    with mock.patch.object(stream, "record_walk", return_value=walk):
         try:
             told.capture = Capture(spec, points, index)
             for frames in told.capture.batches():
