@@ -3,98 +3,51 @@
 
 Enhanced packet blocks, nearly all of a file, are walked by `records`; this module reads the other
 blocks one by one.  Comments, names and secrets are kept for reports.  Wireshark gives frame numbers
-to custom and systemd journal blocks too: they use up a number here and make no row.
-
-::
-
-    block:  type (4)  total length (4)  body …  total length (4)
-    option: code (2)  length (2)  value, padded to 4 …  0 0 ends the list
+to custom, systemd journal and sysdig blocks too: they use up a number here and make no row.
 """
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from ..columns import NO_TIME
 from ..errors import DamagedCapture, NotACapture
-from .records import FULL, MAX_RECORD_BYTES, OTHER, InterfaceTable
+from .blocks import (
+    BYTE_ORDER_MAGIC,
+    DUMPCAP_DROPS,
+    IF_NAME,
+    IF_TSOFFSET,
+    IF_TSRESOL,
+    ISB_IFDROP,
+    ISB_OSDROP,
+    KEPT_OVERHEAD_BYTES,
+    MAX_INTERFACES,
+    MAX_KEPT_BYTES,
+    MAX_NAME_BYTES,
+    MIN_BLOCK_BYTES,
+    MIN_BODY_BYTES,
+    NRB_IPV4,
+    NRB_IPV6,
+    NUMBERED_WITHOUT_PACKET,
+    OBSOLETE_PACKET,
+    OPT_COMMENT,
+    SECTION_HEADER,
+    SHB_USERAPPL,
+    SIMPLE_PACKET,
+    Interface,
+    Section,
+    add_to_table,
+    iter_options,
+    text_of,
+)
+from .records import FULL, MAX_RECORD_BYTES
 from .stream import FormatReader, Stream
-
-SECTION_HEADER = 0x0A0D0D0A
-INTERFACE_DESCRIPTION = 1
-OBSOLETE_PACKET = 2
-SIMPLE_PACKET = 3
-NAME_RESOLUTION = 4
-INTERFACE_STATISTICS = 5
-ENHANCED_PACKET = 6
-SYSTEMD_JOURNAL = 9
-DECRYPTION_SECRETS = 10
-CUSTOM = 0x00000BAD
-CUSTOM_NOT_COPIED = 0x40000BAD
-
-BYTE_ORDER_MAGIC = 0x1A2B3C4D
-_NUMBERED_WITHOUT_PACKET = frozenset((SYSTEMD_JOURNAL, CUSTOM, CUSTOM_NOT_COPIED))
-_MIN_BLOCK_BYTES = 12
-_MIN_BODY_BYTES = {
-    SECTION_HEADER: 16,
-    INTERFACE_DESCRIPTION: 8,
-    OBSOLETE_PACKET: 20,
-    SIMPLE_PACKET: 4,
-    INTERFACE_STATISTICS: 12,
-    ENHANCED_PACKET: 20,
-    DECRYPTION_SECRETS: 8,
-}
-
-_OPT_END = 0
-_OPT_COMMENT = 1
-_SHB_USERAPPL = 4
-_IF_NAME = 2
-_IF_TSRESOL = 9
-_IF_TSOFFSET = 14
-_ISB_IFDROP = 5
-_ISB_OSDROP = 7
-_NRB_IPV4 = 1
-_NRB_IPV6 = 2
-
-_DUMPCAP_DROPS = re.compile(rb"dumpcap:(\d{1,18})")
-_SIMPLE_OFFSET_LIMIT_NS = 2**62
-_MAX_KEPT = 10_000
-"""Comments, names and secrets kept of one file at most: a file must not fill the memory."""
 
 
 def is_pcapng(head: bytes) -> bool:
     """Tell whether a file that begins with these 4 octets is a pcapng file."""
     return head[:4] == b"\x0a\x0d\x0d\x0a"
-
-
-@dataclass(slots=True, kw_only=True)
-class Interface:
-    """One interface of the current section."""
-
-    place: int
-    """Its point, as `Stream.add_point` gave it."""
-    snaplen: int
-    units_per_second: int
-    offset_s: int
-
-    def time_ns(self, units: int) -> int:
-        """Return the time of a time stamp in this interface's units, or NO_TIME outside int64."""
-        time_ns = units * 10**9 // self.units_per_second + self.offset_s * 10**9
-        return time_ns if -(2**63) < time_ns < 2**63 else NO_TIME
-
-
-@dataclass(slots=True)
-class Section:
-    """What holds until the next section header."""
-
-    order: str = "<"
-    interfaces: list[Interface] = field(default_factory=list)
-    table: InterfaceTable = field(default_factory=InterfaceTable)
-    seen: dict[tuple[str | int, int], int] = field(default_factory=dict)
-    """How often (name or id, link type) was met in this section."""
 
 
 class PcapngReader(FormatReader):
@@ -105,16 +58,19 @@ class PcapngReader(FormatReader):
     def __init__(self, stream: Stream) -> None:
         """Check that the first block is a section header that can be believed.
 
-        Raises NotACapture where it is not, or where the file ends inside it.
+        Raises DamagedCapture where it is not, NotACapture where the file ends inside it.
         """
         super().__init__(stream)
-        self.names: dict[str, str] = {}
-        """Address text → host name, from name resolution blocks."""
+        self.names: dict[bytes, str] = {}
+        """Address, 4 or 16 octets → host name, from name resolution blocks."""
         self.secrets: list[tuple[int, bytes]] = []
         """(type, data) of decryption secrets blocks; 0x544c534b is a TLS key log."""
         self._section = Section()
+        self._orders: list[tuple[int, str]] = []
+        """(first row, byte order) of the sections that have rows in the batch."""
+        self._kept_bytes = 0
         self._places: dict[tuple[str | int, int, int], int] = {}
-        whole = stream.require(_MIN_BLOCK_BYTES) and stream.require(
+        whole = stream.require(MIN_BLOCK_BYTES) and stream.require(
             self._block_length(section_begins=True)
         )
         if not whole:
@@ -126,6 +82,7 @@ class PcapngReader(FormatReader):
     def fill(self) -> bool:
         """See `FormatReader`."""
         stream, frames = self.stream, self.stream.frames
+        self._orders = [(0, self._section.order)]
         while frames.count < frames.capacity:
             first = frames.count
             stream.position, why = stream.walk.walk_pcapng(
@@ -142,8 +99,8 @@ class PcapngReader(FormatReader):
             if why > 0:
                 return stream.want(why)
             left = stream.end - stream.position
-            if left < _MIN_BLOCK_BYTES:
-                return stream.want(_MIN_BLOCK_BYTES)
+            if left < MIN_BLOCK_BYTES:
+                return stream.want(MIN_BLOCK_BYTES)
             length = self._block_length()
             if left < length:
                 return stream.want(length)
@@ -159,10 +116,13 @@ class PcapngReader(FormatReader):
         else:
             order = self._section.order
         length: int = struct.unpack_from(order + "I", stream.buffer, stream.position + 4)[0]
-        least = _MIN_BLOCK_BYTES + _MIN_BODY_BYTES.get(kind, 0)
-        if length < least or length & 3 or length > MAX_RECORD_BYTES:
+        least = MIN_BLOCK_BYTES + MIN_BODY_BYTES.get(kind, 0)
+        whole = max(length + 3 & ~3, least)
+        if length != whole or length > MAX_RECORD_BYTES:
             raise self._damage(
-                f"its length {length} is not plausible", needed=max(length, least), had=0
+                f"its length of {length} octets is not plausible",
+                needed=whole,
+                had=min(length, MAX_RECORD_BYTES),
             )
         return length
 
@@ -172,7 +132,9 @@ class PcapngReader(FormatReader):
         for order in "<>":
             if struct.unpack(order + "I", magic)[0] == BYTE_ORDER_MAGIC:
                 return order
-        raise self._damage("a section header without the byte-order magic", needed=4, had=0)
+        raise self._damage(
+            "a section header without the byte-order magic", needed=MIN_BLOCK_BYTES, had=0
+        )
 
     def _word(self, offset: int) -> int:
         stream = self.stream
@@ -198,12 +160,11 @@ class PcapngReader(FormatReader):
         kind = self._word(0)
         if kind == SECTION_HEADER:
             self._section = Section(order=self._byte_order())
+            self._orders.append((stream.frames.count, self._section.order))
         if self._word(length - 4) != length:
-            raise self._damage(
-                "its two lengths differ", needed=length, had=self._word(length - 4)
-            )
+            raise self._damage("its two lengths differ", needed=length, had=self._word(length - 4))
         body = stream.position + 8
-        size = length - _MIN_BLOCK_BYTES
+        size = length - MIN_BLOCK_BYTES
         match kind:
             case 0x0A0D0D0A:
                 self._read_section_header(body, size)
@@ -220,36 +181,36 @@ class PcapngReader(FormatReader):
             case _:
                 pass
         stream.position += length
-        if kind in _NUMBERED_WITHOUT_PACKET:
+        if kind in NUMBERED_WITHOUT_PACKET:
             stream.next_frame += 1
 
     def _read_section_header(self, body: int, size: int) -> None:
         major, minor = struct.unpack_from(self._section.order + "HH", self.stream.buffer, body + 4)
         if major != 1:
             raise self._damage(
-                f"pcapng version {major}.{minor} is not known (1.x is)", needed=1, had=major
+                f"pcapng version {major}.{minor} is not known (1.x is)",
+                needed=size + MIN_BLOCK_BYTES,
+                had=0,
             )
         for code, value in self._options(body + 16, body + size):
-            if code == _OPT_COMMENT:
+            if code == OPT_COMMENT:
                 self._keep_comment(value)
-            elif code == _SHB_USERAPPL and self.application is None:
-                self.application = _text(value)
+            elif code == SHB_USERAPPL and self.application is None:
+                self.application = text_of(value)
 
     def _read_interface(self, body: int, size: int) -> None:
         section = self._section
-        link_type, _, snaplen = struct.unpack_from(
-            section.order + "HHI", self.stream.buffer, body
-        )
+        link_type, _, snaplen = struct.unpack_from(section.order + "HHI", self.stream.buffer, body)
         name: str | None = None
         resolution, offset_s = 6, 0
         for code, value in self._options(body + 8, body + size):
-            if code == _OPT_COMMENT:
+            if code == OPT_COMMENT:
                 self._keep_comment(value)
-            elif code == _IF_NAME and value:
-                name = _text(value)
-            elif code == _IF_TSRESOL and len(value) == 1:
+            elif code == IF_NAME and value:
+                name = text_of(value[:MAX_NAME_BYTES])
+            elif code == IF_TSRESOL and len(value) == 1:
                 resolution = value[0]
-            elif code == _IF_TSOFFSET and len(value) == 8:
+            elif code == IF_TSOFFSET and len(value) == 8:
                 offset_s = struct.unpack(section.order + "q", value)[0]
         base = 2 if resolution & 0x80 else 10
         interface = Interface(
@@ -259,7 +220,7 @@ class PcapngReader(FormatReader):
             offset_s=offset_s,
         )
         section.interfaces.append(interface)
-        _add_to_table(section.table, interface)
+        add_to_table(section.table, interface)
 
     def _place(self, name: str | None, link_type: int) -> int:
         """Return the point of the section's next interface: the same as in an earlier section."""
@@ -269,6 +230,12 @@ class PcapngReader(FormatReader):
         section.seen[label, link_type] = copy + 1
         key = (label, link_type, copy)
         if key not in self._places:
+            if len(self._places) >= MAX_INTERFACES:
+                raise self._damage(
+                    f"it describes more than {MAX_INTERFACES} interfaces",
+                    needed=self._block_length(),
+                    had=0,
+                )
             self._places[key] = self.stream.add_point(name, link_type)
         return self._places[key]
 
@@ -287,16 +254,14 @@ class PcapngReader(FormatReader):
             units = high << 32 | low
         else:
             header = 20
-            index, high, low, captured, original = struct.unpack_from(
-                order + "IIIII", buffer, body
-            )
+            index, high, low, captured, original = struct.unpack_from(order + "IIIII", buffer, body)
             units = high << 32 | low
         known = len(self._section.interfaces)
         if index >= known:
             raise self._damage(
                 f"it names interface {index}, the section describes {known}",
-                needed=index + 1,
-                had=known,
+                needed=size + MIN_BLOCK_BYTES,
+                had=0,
             )
         interface = self._section.interfaces[index]
         if kind == SIMPLE_PACKET:
@@ -304,7 +269,9 @@ class PcapngReader(FormatReader):
         padded = (captured + 3) & ~3
         if header + padded > size:
             raise self._damage(
-                "the packet is longer than its block", needed=header + padded, had=size
+                "the packet is longer than its block",
+                needed=header + padded + MIN_BLOCK_BYTES,
+                had=size + MIN_BLOCK_BYTES,
             )
         time_ns = NO_TIME if units is None else interface.time_ns(units)
         if units is None:
@@ -315,9 +282,7 @@ class PcapngReader(FormatReader):
         self.stream.frames.options_bytes[row] = options
         self.stream.frames.options_offset[row] = body + header + padded if options else -1
 
-    def _append(
-        self, place: int, time_ns: int, offset: int, captured: int, original: int
-    ) -> None:
+    def _append(self, place: int, time_ns: int, offset: int, captured: int, original: int) -> None:
         frames = self.stream.frames
         row = frames.count
         frames.frame[row] = self.stream.next_frame
@@ -335,77 +300,56 @@ class PcapngReader(FormatReader):
         begin, size = frames.options_offset[row], frames.options_bytes[row]
         if begin < 0:
             return []
-        return [_text(value) for code, value in self._options(begin, begin + size)
-                if code == _OPT_COMMENT]
+        order = next(order for first, order in reversed(self._orders) if first <= row)
+        options = iter_options(frames.buffer, begin, begin + size, order)
+        return [text_of(value) for code, value in options if code == OPT_COMMENT]
 
     def _read_statistics(self, body: int, size: int) -> None:
-        order = self._section.order
-        (index,) = struct.unpack_from(order + "I", self.stream.buffer, body)
-        if index >= len(self._section.interfaces):
+        section = self._section
+        (index,) = struct.unpack_from(section.order + "I", self.stream.buffer, body)
+        if index >= len(section.interfaces):
             return
         dropped: int | None = None
+        by_dumpcap: int | None = None
         for code, value in self._options(body + 12, body + size):
-            if code in (_ISB_IFDROP, _ISB_OSDROP) and len(value) == 8:
-                dropped = (dropped or 0) + struct.unpack(order + "Q", value)[0]
-            elif code == _OPT_COMMENT and (match := _DUMPCAP_DROPS.search(value)):
-                point = self.stream.point(self._section.interfaces[index].place)
-                point.dropped_by_dumpcap = int(match[1])
+            if code in {ISB_IFDROP, ISB_OSDROP} and len(value) == 8:
+                dropped = (dropped or 0) + struct.unpack(section.order + "Q", value)[0]
+            elif code == OPT_COMMENT and (match := DUMPCAP_DROPS.search(value)):
+                by_dumpcap = int(match[1])
+        if dropped is None and by_dumpcap is None:
+            return
+        # A section counts from its own beginning, and its last block holds for all of it.
+        place = section.interfaces[index].place
+        point = self.stream.point(place)
+        before, by_dumpcap_before = section.dropped_before.setdefault(
+            place, (point.dropped or 0, point.dropped_by_dumpcap or 0)
+        )
         if dropped is not None:
-            self.stream.point(self._section.interfaces[index].place).dropped = dropped
+            point.dropped = before + dropped
+        if by_dumpcap is not None:
+            point.dropped_by_dumpcap = by_dumpcap_before + by_dumpcap
 
     def _read_names(self, body: int, size: int) -> None:
         for code, value in self._options(body, body + size):
-            width = {_NRB_IPV4: 4, _NRB_IPV6: 16}.get(code)
-            if width is None or len(value) <= width or len(self.names) >= _MAX_KEPT:
-                continue
-            address = value[:width]
-            name = _text(value[width:].split(b"\0", 1)[0])
-            self.names[address.hex()] = name
+            width = {NRB_IPV4: 4, NRB_IPV6: 16}.get(code)
+            if width is not None and len(value) > width and self._may_keep(len(value)):
+                self.names[value[:width]] = text_of(value[width:].split(b"\0", 1)[0])
 
     def _read_secrets(self, body: int, size: int) -> None:
         kind, length = struct.unpack_from(self._section.order + "II", self.stream.buffer, body)
-        if 8 + length <= size and len(self.secrets) < _MAX_KEPT:
+        if 8 + length <= size and self._may_keep(length):
             self.secrets.append((kind, bytes(self.stream.buffer[body + 8 : body + 8 + length])))
 
     def _keep_comment(self, value: bytes) -> None:
-        if len(self.comments) < _MAX_KEPT:
-            self.comments.append(_text(value))
+        if self._may_keep(len(value)):
+            self.comments.append(text_of(value))
+
+    def _may_keep(self, size: int) -> bool:
+        """Tell whether `size` octets more may be kept, and count them."""
+        if self._kept_bytes + size > MAX_KEPT_BYTES:
+            return False
+        self._kept_bytes += size + KEPT_OVERHEAD_BYTES
+        return True
 
     def _options(self, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
         return iter_options(self.stream.buffer, begin, end, self._section.order)
-
-
-def iter_options(
-    buffer: bytearray, begin: int, end: int, order: str
-) -> Iterator[tuple[int, bytes]]:
-    """Yield (code, value) of an option list; it ends at the first one that does not fit.
-
-    order: `<` or `>`, the byte order of the section.
-    """
-    while begin + 4 <= end:
-        code, length = struct.unpack_from(order + "HH", buffer, begin)
-        if code == _OPT_END or begin + 4 + length > end:
-            return
-        yield code, bytes(buffer[begin + 4 : begin + 4 + length])
-        begin += 4 + ((length + 3) & ~3)
-
-
-def _add_to_table(table: InterfaceTable, interface: Interface) -> None:
-    """Describe an interface to the walk; one whose times are not simple gets multiplier 0."""
-    units = interface.units_per_second
-    offset_ns = interface.offset_s * 10**9
-    multiplier, divisor = 0, 1
-    if abs(offset_ns) < _SIMPLE_OFFSET_LIMIT_NS:
-        if 10**9 % units == 0:
-            multiplier = 10**9 // units
-        elif units % 10**9 == 0 and units // 10**9 < 2**62:
-            multiplier, divisor = 1, units // 10**9
-    table.point.append(interface.place)
-    table.multiplier.append(multiplier)
-    table.divisor.append(divisor)
-    table.offset_ns.append(offset_ns if multiplier else 0)
-
-
-def _text(value: bytes) -> str:
-    """Return text of a block; what is not UTF-8 is shown by its octets."""
-    return value.rstrip(b"\0").decode("utf-8", "backslashreplace")

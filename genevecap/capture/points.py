@@ -38,6 +38,8 @@ class PointTable:
         self.link_types = array("i")
         """Link type by point index, for the decoders."""
         self._taken: set[str] = set()
+        self._copies: dict[str, int] = {}
+        """The last number that a wanted name got, so that many of one name cost no search each."""
 
     @property
     def names(self) -> list[str]:
@@ -47,10 +49,11 @@ class PointTable:
     def add(self, spec: CaptureSpec, capture: int, interface: str | None, link_type: int) -> int:
         """Make a point and return its index."""
         wanted = spec.name if interface is None else f"{spec.name}/{interface}"
-        name, copy = wanted, 1
+        name, copy = wanted, self._copies.get(wanted, 1)
         while name in self._taken:
             copy += 1
             name = f"{wanted}~{copy}"
+        self._copies[wanted] = copy
         self._taken.add(name)
         self.points.append(
             Point(
