@@ -25,8 +25,9 @@ def load(name: str) -> ModuleType | None:
     """Return the compiled kernel `name` (dotted, in this package), None where it was not built."""
     if disabled():
         return None
-    if name in sys.modules:
-        return sys.modules[name]
+    loaded = sys.modules.get(name)
+    if loaded is not None and not str(loaded.__file__).endswith(".py"):
+        return loaded
     package, _, leaf = name.rpartition(".")
     folder = Path(__file__).parent.joinpath(*package.split(".")[1:])
     for suffix in EXTENSION_SUFFIXES:
