@@ -20,6 +20,7 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
+from ..decode.layers import Layer
 from ..errors import GenevecapError, ToolMissing
 from .verify_reading import Reading, read_packet
 
@@ -74,13 +75,15 @@ def decode_as(settings: DecodeSettings, used_ports: Mapping[int, str]) -> dict[s
 
     used_ports: ports that held a tunnel in this capture, with its kind.
     """
-    from ..decode.settings import GENEVE_PORT, VXLAN_GPE_PORT, VXLAN_PORTS
-
-    dissectors = {"geneve": "geneve", "vxlan": "vxlan", "vxlan-gpe": "vxlan_gpe"}
-    ports = {port: dissectors[kind] for port, kind in used_ports.items() if kind in dissectors}
-    ports |= dict.fromkeys((GENEVE_PORT, *settings.geneve_ports), "geneve")
-    ports |= dict.fromkeys((*VXLAN_PORTS, *settings.vxlan_ports), "vxlan")
-    ports |= dict.fromkeys((VXLAN_GPE_PORT, *settings.vxlan_gpe_ports), "vxlan_gpe")
+    table = settings.udp_table()
+    dissectors = {Layer.GENEVE: "geneve", Layer.VXLAN: "vxlan", Layer.VXLAN_GPE: "vxlan_gpe"}
+    ports = {
+        port: dissectors[Layer(layer)] for port, layer in enumerate(table) if layer in dissectors
+    }
+    names = {"geneve": "geneve", "vxlan": "vxlan", "vxlan-gpe": "vxlan_gpe"}
+    for port, kind in used_ports.items():
+        if kind in names:
+            ports.setdefault(port, names[kind])
     return {f"udp.port=={port}": dissector for port, dissector in sorted(ports.items())}
 
 

@@ -46,10 +46,15 @@ class DecodeSettings:
             table[port] = layer | TENTATIVE
         for port in GENEVE_TENTATIVE_PORTS:
             table[port] = Layer.GENEVE | TENTATIVE
+        table[GENEVE_PORT] = Layer.GENEVE
+        for port in VXLAN_PORTS:
+            table[port] = Layer.VXLAN
+        table[VXLAN_GPE_PORT] = Layer.VXLAN_GPE
+        # What the user says comes last: it wins over every default.
         for ports, layer in (
-            ((GENEVE_PORT, *self.geneve_ports), Layer.GENEVE),
-            ((*VXLAN_PORTS, *self.vxlan_ports), Layer.VXLAN),
-            ((VXLAN_GPE_PORT, *self.vxlan_gpe_ports), Layer.VXLAN_GPE),
+            (self.geneve_ports, Layer.GENEVE),
+            (self.vxlan_ports, Layer.VXLAN),
+            (self.vxlan_gpe_ports, Layer.VXLAN_GPE),
         ):
             for port in ports:
                 table[port] = layer
