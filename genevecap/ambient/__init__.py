@@ -19,6 +19,8 @@ OUTBOUND_PORT = 15001
 """istio/istio cni/pkg/iptables/iptables.go (1.21 to 1.31)."""
 INBOUND_PLAINTEXT_PORT = 15006
 
+_FIRST_CLIENT_PORT = 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelSign:
@@ -36,7 +38,7 @@ class TunnelSign:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowSign:
-    """A one-way flow that was seen on one of the mesh's ports; addresses are text."""
+    """A one-way TCP flow that was seen on one of the mesh's ports; addresses are text."""
 
     vni: int | None
     source: str
@@ -65,7 +67,9 @@ class Signs:
     tunnels: tuple[TunnelSign, ...] = ()
     """Every tunnel towards an endpoint that gets a mode's VNI."""
     flows: tuple[FlowSign, ...] = ()
-    """Flows that have one of the ports above, most packets first."""
+    """TCP flows that have one of the ports above, most packets first."""
+    more_flows: frozenset[int] = frozenset()
+    """Ports of which only the largest flows are given, because there are very many."""
     snat_flows: tuple[FlowSign, ...] = ()
     """Flows whose source or destination is one of `SNAT_ADDRESSES`."""
     redirects: tuple[RedirectSign, ...] = ()
@@ -125,10 +129,25 @@ def recognise(signs: Signs) -> tuple[str, tuple[str, ...]]:
     return ("unknown" if hbone else "none"), evidence
 
 
+def hbone_flows(signs: Signs) -> list[FlowSign]:
+    """Return the flows to or from port 15008.
+
+    Opposite a well-known port, 15008 is only the port that some client happened to get.
+    """
+    return [
+        flow
+        for flow in signs.flows
+        if (flow.destination_port == HBONE_PORT and (flow.source_port or 0) >= _FIRST_CLIENT_PORT)
+        or (flow.source_port == HBONE_PORT and (flow.destination_port or 0) >= _FIRST_CLIENT_PORT)
+    ]
+
+
 def _hbone_evidence(signs: Signs) -> tuple[str, ...]:
     """Say whether there is HBONE: TCP towards or from port 15008."""
-    flows = [f for f in signs.flows if HBONE_PORT in (f.source_port, f.destination_port)]
+    flows = hbone_flows(signs)
     if not flows:
         return ()
     packets = sum(flow.packets for flow in flows)
-    return (f"HBONE: {packets} sightings of TCP port {HBONE_PORT} in {len(flows)} one-way flows",)
+    least = "at least " if HBONE_PORT in signs.more_flows else ""
+    sightings = f"{least}{packets} sightings of TCP port {HBONE_PORT}"
+    return (f"HBONE: {sightings} in {least}{len(flows)} one-way flows",)

@@ -8,7 +8,7 @@ Addresses stay, and since nothing is routed, so does the TTL.
 
 from __future__ import annotations
 
-from . import HBONE_PORT, RedirectMode, Signs
+from . import RedirectMode, Signs, hbone_flows
 
 
 class Ebpf(RedirectMode):
@@ -20,8 +20,7 @@ class Ebpf(RedirectMode):
     @classmethod
     def recognise(cls, signs: Signs) -> tuple[str, ...]:
         """See `RedirectMode`; asks for HBONE too, since a bridge may rewrite a MAC as well."""
-        hbone = any(HBONE_PORT in (f.source_port, f.destination_port) for f in signs.flows)
-        if not signs.redirects or not hbone:
+        if not signs.redirects or not hbone_flows(signs):
             return ()
         first = signs.redirects[0]
         evidence = (

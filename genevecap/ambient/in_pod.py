@@ -29,8 +29,9 @@ class InPod(RedirectMode):
             if flow.destination_port == OUTBOUND_PORT and flow.destination in LOOPBACKS
         ]
         if redirected:
+            least = "at least " if OUTBOUND_PORT in signs.more_flows else ""
             evidence.append(
-                f"{len(redirected)} flows redirected to {redirected[0].destination}:"
+                f"{least}{len(redirected)} flows redirected to {redirected[0].destination}:"
                 f"{OUTBOUND_PORT} inside a pod, the first from {redirected[0].source}"
             )
         if signs.snat_flows:

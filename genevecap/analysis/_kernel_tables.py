@@ -46,6 +46,7 @@ ALL_BITS = cython.declare(uint64_t, 0xFFFFFFFFFFFFFFFF)
 AHEAD = cython.declare(cython.Py_ssize_t, 8)
 NEAR_OPTIONS = cython.declare(uint32_t, 16)
 FLOW_WORDS = cython.declare(uint32_t, 8)
+TCP = cython.declare(uint64_t, 6)
 TUNNEL_WORDS = cython.declare(uint32_t, 16)
 
 # The word `ports` of a flow holds both ports plus one and, above PORT_BITS, which are the key, the
@@ -742,7 +743,10 @@ class KernelTables:
             e = self.flow_row(i)
             if e.packets < least:
                 continue
-            if port and (e.ports >> 17) & ONE_PORT != port and e.ports & ONE_PORT != port:
+            if port and (
+                e.kind & 0xFF != TCP
+                or ((e.ports >> 17) & ONE_PORT != port and e.ports & ONE_PORT != port)
+            ):
                 continue
             if version and (
                 (e.kind >> 8) & 0xFF != version

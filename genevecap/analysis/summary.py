@@ -253,14 +253,17 @@ def _findings(tables: SummaryTables, states: Sequence[InputState]) -> tuple[Find
 def _ambient(
     tables: SummaryTables, tunnels: list[TunnelCount], redirects: tuple[RedirectSign, ...]
 ) -> AmbientSummary:
-    flows: dict[FlowCount, None] = {}
-    for port in (HBONE_PORT, OUTBOUND_PORT, INBOUND_PLAINTEXT_PORT):
-        flows.update(dict.fromkeys(tables.flows_with_port(port, _SIGN_FLOWS)))
+    by_port = {
+        port: tables.flows_with_port(port, _SIGN_FLOWS)
+        for port in (HBONE_PORT, OUTBOUND_PORT, INBOUND_PLAINTEXT_PORT)
+    }
+    flows = dict.fromkeys(flow for found in by_port.values() for flow in found)
     snat = [parse_address(text) for text in SNAT_ADDRESSES]
     mode, evidence = recognise(
         Signs(
             tunnels=_tunnel_signs(tunnels),
             flows=tuple(_flow_sign(flow) for flow in flows),
+            more_flows=frozenset(p for p, found in by_port.items() if len(found) == _SIGN_FLOWS),
             snat_flows=tuple(
                 _flow_sign(flow)
                 for address in snat

@@ -14,6 +14,9 @@ from typing import NamedTuple, Protocol, Self
 from ..columns import NO_TIME, DecodedBatch, FrameBatch
 from ..kernels import load
 
+TCP = 6
+"""IP protocol."""
+
 FIRST_FRAMES = 5
 """Frames that a finding names."""
 
@@ -104,7 +107,7 @@ class SummaryTables(Protocol):
         """Return the flows with most packets, largest first; ties by octets, then by key."""
 
     def flows_with_port(self, port: int, most: int) -> list[FlowCount]:
-        """Return up to `most` flows that have this source or destination port, as `top_flows`."""
+        """Return up to `most` TCP flows with this source or destination port, as `top_flows`."""
 
     def flows_with_address(self, address: tuple[int, int, int], most: int) -> list[FlowCount]:
         """Return up to `most` flows with this source or destination (version, hi, lo)."""
@@ -318,7 +321,7 @@ class ReadableTables:
 
     def flows_with_port(self, port: int, most: int) -> list[FlowCount]:
         """See `SummaryTables`."""
-        return self._largest([key for key in self._flows if port in key[7:9]], most)
+        return self._largest([k for k in self._flows if port in k[7:9] and k[6] == TCP], most)
 
     def flows_with_address(self, address: tuple[int, int, int], most: int) -> list[FlowCount]:
         """See `SummaryTables`."""
