@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark runs and measures what it says; no test is about how long something takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genevecap.analysis.summary import inspect
+from genevecap.capture.spec import CaptureSpec
+from genevecap.decode import decoder_name
+
+from . import instructions
+from .__main__ import main
+from .captures import cut, generate, repeated
+from .programs import Program
+
+TINY = ["--frames", "400", "--cut", "100", "--short", "20", "--conversations", "50",
+        "--times", "2", "--rounds", "1"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bench") / "capture.pcap"
+    generate(path, 5_000, 1_000, 3)
+    return path
+
+
+def summary(path: Path):
+    return inspect([CaptureSpec.parse(str(path))])
+
+
+def test_the_mix_is_what_it_says(capture):
+    result = summary(capture)
+    assert result.selected_packets == result.stops.complete == 5_000
+    assert result.findings == ()
+    shares = {
+        kind: sum(t.packets for t in result.tunnels if t.kind == kind) / 5_000
+        for kind in ("geneve", "vxlan")
+    }
+    assert 0.40 < shares["geneve"] < 0.58
+    assert 0.33 < shares["vxlan"] < 0.51
+    assert len(result.options) == 3
+    assert any(":" in tunnel.source for tunnel in result.tunnels)
+    assert 250 < result.captures[0].wire_bytes / 5_000 < 450
+
+
+def test_one_seed_gives_one_capture(capture, tmp_path):
+    generate(tmp_path / "again.pcap", 5_000, 1_000, 3)
+    assert (tmp_path / "again.pcap").read_bytes() == capture.read_bytes()
+    generate(tmp_path / "other.pcap", 5_000, 1_000, 4)
+    assert (tmp_path / "other.pcap").read_bytes() != capture.read_bytes()
+
+
+def test_cut_and_repeated(capture, tmp_path):
+    assert cut(capture, tmp_path / "cut.pcap", 7) == 7
+    assert summary(tmp_path / "cut.pcap").selected_packets == 7
+    assert cut(tmp_path / "cut.pcap", tmp_path / "all.pcap", 100) == 7
+    with repeated(tmp_path / "cut.pcap", tmp_path / "three.pcap", 3) as path:
+        assert summary(path).selected_packets == 21
+        assert summary(path).captures[0].cut_short is False
+    assert not path.exists()
+
+
+def test_a_program_that_fails_is_no_measurement():
+    with pytest.raises(RuntimeError, match="broken: exit code 3"):
+        Program(name="broken", command=(sys.executable, "-c", "raise SystemExit(3)")).run()
+
+
+def test_the_whole_benchmark(capsys, tmp_path):
+    main([*TINY, "--folder", str(tmp_path)])
+    out = capsys.readouterr().out
+    for name in ("inspect ", "inspect, no kernels", "inspect, 2 times as much", "--version"):
+        assert name in out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.long
+def test_the_profile(capture, tmp_path):
+    if not instructions.available():
+        pytest.skip("valgrind is not here")
+    counts = instructions.per_frame(capture, tmp_path, 1_000)
+    compiled = {"read", "decode", "count"} if decoder_name() == "compiled" else set()
+    assert set(counts) == compiled | {instructions.OTHER}
+    assert all(counts[phase] > 10 for phase in compiled)
+
+
+def test_it_is_what_make_bench_runs():
+    help_text = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "--help"],
+        check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2],
+    ).stdout  # fmt: skip
+    assert "--profile" in help_text
