@@ -22,6 +22,7 @@ CONVERSATIONS = 20_000
 SIZES = (0, 0, 0, 48, 160, 420, 1240)
 """Octets of TCP or UDP payload; what is drawn for a frame of a conversation."""
 CHUNK = 20_000
+NODES, VNIS = 16, 32
 OPTIONS = (
     p.geneve_option(0x0102, 0x80, bytes(4)),
     p.geneve_option(0x0104, 0x01, bytes(16)),
@@ -34,8 +35,8 @@ class Conversation:
 
     def __init__(self, rng, number):
         self.kind = rng.choices(("geneve", "vxlan", "plain"), (49, 42, 9))[0]
-        self.vni = 1000 + rng.randrange(64)
-        self.nodes = [rng.randrange(32), rng.randrange(32, 64)]
+        self.vni = 2000 + rng.randrange(VNIS)
+        self.nodes = rng.sample(range(NODES), 2)
         self.pods = [number % 60_000, (number * 7 + 1) % 60_000]
         self.ports = [rng.randrange(32768, 61000), rng.choice((80, 443, 8080, 9000, 15008))]
         self.outer_vlan, self.inner_vlan = rng.random() < 0.05, rng.random() < 0.03
@@ -59,10 +60,10 @@ class Conversation:
             port = 6081
         else:
             inner, port = p.vxlan(inner, self.vni), 4789
-        return self._link(*self._network(
-            p.udp(inner, self.source_port, port), 17, [f"172.18.0.{n}" for n in self.nodes][::way],
-            [f"fd00:18::{n:x}" for n in self.nodes][::way], self.outer_six,
-        ))  # fmt: skip
+        fours = [f"172.18.0.{n + 1}" for n in self.nodes][::way]
+        sixes = [f"fd00:18::{n + 1:x}" for n in self.nodes][::way]
+        datagram = p.udp(inner, self.source_port, port)
+        return self._link(*self._network(datagram, 17, fours, sixes, self.outer_six))
 
     def _workload(self, payload, way):
         source, destination = self.ports[::way]
