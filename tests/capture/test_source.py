@@ -215,7 +215,7 @@ def test_a_bad_length_at_the_end_of_a_member_loses_nothing(read_octets):
 
 @pytest.mark.parametrize("step", [1, 1000, 1 << 20])
 def test_everything_before_gzip_damage_is_given(step):
-    data = random.Random(1).randbytes(40_000) + bytes(500_000) + random.Random(2).randbytes(40_000)
+    data = random.Random(1).randbytes(40_000) + bytes(100_000) + random.Random(2).randbytes(40_000)
     stored = bytearray(gzip.compress(data))
     at = len(stored) // 2
     stored[at : at + 200] = b"\xff" * 200

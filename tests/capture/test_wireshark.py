@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from functools import cache
 
 import pytest
 
@@ -16,6 +17,19 @@ pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark i
 
 FIELDS = ("frame.number", "frame.cap_len", "frame.len", "frame.time_epoch", "frame.comment")
 PACKETS = [bytes([i]) * (14 + i * 7 % 90) for i in range(40)]
+
+
+@pytest.fixture(scope="module")
+def witness(tmp_path_factory):
+    """What tshark says of a capture, asked once for both walks."""
+    path = tmp_path_factory.mktemp("wireshark") / "x"
+
+    @cache
+    def ask(name: str) -> list[tuple[int, str, str, str, str]]:
+        path.write_bytes(CAPTURES[name])
+        return frames_of(path)
+
+    return ask
 
 
 def frames_of(path) -> list[tuple[int, str, str, str, str]]:
@@ -102,14 +116,12 @@ CAPTURES = {
 
 
 @pytest.mark.parametrize("name", sorted(CAPTURES))
-def test_frames_are_wiresharks(read_octets, tmp_path, name):
-    path = tmp_path / "x"
-    path.write_bytes(CAPTURES[name])
+def test_frames_are_wiresharks(read_octets, witness, name):
     told = read_octets(CAPTURES[name])
-    witness = frames_of(path)
+    seen = witness(name)
     assert told.rows
-    assert [number for number, *_ in witness] == list(range(1, told.capture.stream.next_frame))
-    frames = {number: rest for number, *rest in witness}
+    assert [number for number, *_ in seen] == list(range(1, told.capture.stream.next_frame))
+    frames = {number: rest for number, *rest in seen}
     for row in told.rows:
         assert (row.time_ns == NO_TIME) == row.timeless
         assert frames[row.frame] == [
