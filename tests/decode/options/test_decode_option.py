@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hand-written vectors for every layout, and any bytes at all."""
+"""Hand-written vectors for every layout (`vendors/int_telemetry` and the rest), and any bytes.
+
+What they give is `result.OptionField`.
+"""
 
 from __future__ import annotations
 
