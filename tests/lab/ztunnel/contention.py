@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections overtake each other as in a proxy of several threads.
+
+In 380 connections of the real ztunnel the k-th SYN of the clients was the k-th SYN at the server
+in 13-17 %; neighbours differ by 1-2 places, a few by 6 and more. Threads that wait for
+each other do that, so here too a connection is held up (exponentially distributed) only while
+others are being opened: alone it passes at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+
+
+class Contention:
+    """Counts the connections being opened and delays those that meet others."""
+
+    def __init__(self, mean_s: float, seed: str) -> None:
+        self._mean_s = mean_s
+        self._random = random.Random(seed)
+        self._opening = 0
+
+    @contextlib.asynccontextmanager
+    async def opening(self) -> AsyncIterator[None]:
+        """Hold one connection up, if others are being opened; it counts as such itself within."""
+        others, self._opening = self._opening, self._opening + 1
+        try:
+            if others and self._mean_s > 0:
+                await asyncio.sleep(self._random.expovariate(1 / self._mean_s))
+            yield
+        finally:
+            self._opening -= 1

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Port 15001: what leaves a pod (zt src/proxy/outbound.rs).
+
+conn1 is not read before the answer to the CONNECT has come; it is reset where there is none or a
+bad one.
+"""
+
+from __future__ import annotations
+
+import http
+
+from tests.lab.ztunnel import naming
+from tests.lab.ztunnel.config import Address, Workload, format_address
+from tests.lab.ztunnel.endpoint import Endpoint
+from tests.lab.ztunnel.pool import Opened, Pool, Wanted
+from tests.lab.ztunnel.relay import Side
+from tests.lab.ztunnel.session import TIMED_OUT, Session, Shared
+from tests.lab.ztunnel.stream import Headers, StreamFailed
+
+
+class Outbound:
+    """Handles conn1."""
+
+    def __init__(self, shared: Shared, pool: Pool) -> None:
+        self._shared = shared
+        self._config = shared.config
+        self._pool = pool
+
+    async def handle(self, conn1: Endpoint, destination: Address) -> None:
+        """Serve one connection until it has ended."""
+        config = self._config
+        session = Session(self._shared, outbound=True, client=conn1.peer)
+        self._shared.log.write_at(
+            conn1.accepted_ns, "accept", connection=session.number, listener="outbound",
+            client=format_address(conn1.peer), destination=format_address(destination),
+        )  # fmt: skip
+        told = format_address(destination)
+        session.service = config.service_names.get(told, "")
+        waypoint = config.waypoint.get(told)
+        target = destination if waypoint else config.services.get(told, destination)
+        workload = config.workloads.get(waypoint[0] if waypoint else target[0])
+        session.workload = workload
+        source = config.workloads.get(conn1.peer[0])
+        hbone = waypoint is not None or (workload is not None and workload.hbone)
+        if not hbone or (source is not None and not source.hbone):
+            session.destination = target
+            await self._pass_through(session, conn1, target)
+        elif workload and not waypoint and self._is_local(source, workload):
+            session.destination = target
+            session.source_identity = source.identity if source else ""
+            await self._pass_in_memory(session, conn1, target, source)
+        else:
+            gateway = waypoint or (target[0], config.hbone_port)
+            await self._tunnel(session, conn1, target, gateway, workload)
+
+    def _is_local(self, source: Workload | None, target: Workload) -> bool:
+        """Before in-pod redirection a ztunnel served both pods of its node by itself."""
+        return (
+            self._config.same_node_in_memory
+            and source is not None
+            and bool(source.node)
+            and source.node == target.node
+        )
+
+    # --- without a tunnel --------------------------------------------------------------------
+
+    async def _pass_in_memory(
+        self, session: Session, conn1: Endpoint, target: Address, source: Workload | None
+    ) -> None:
+        if source is not None and source.identity in self._config.deny:
+            session.write("denied", identity=source.identity)
+            conn1.reset()
+            session.complete("connection closed due to policy rejection: explicitly denied")
+            return
+        await self._pass_through(session, conn1, target)
+
+    async def _pass_through(self, session: Session, conn1: Endpoint, target: Address) -> None:
+        try:
+            async with self._shared.contention.opening():
+                onward = await session.dial(target, conn1.peer[0])
+        except OSError as error:
+            session.write("unreachable" if isinstance(error, TimeoutError) else "refused")
+            conn1.reset()
+            session.complete(f"connection failed: {error}")
+            return
+        await session.relay(Side(end=conn1, wire=conn1), Side(end=onward, wire=onward))
+
+    # --- HBONE -------------------------------------------------------------------------------
+
+    async def _tunnel(
+        self,
+        session: Session,
+        conn1: Endpoint,
+        target: Address,
+        gateway: Address,
+        workload: Workload | None,
+    ) -> None:
+        source = self._config.workloads.get(conn1.peer[0])
+        identity = source.identity if source else self._config.identity
+        session.source_identity = identity
+        session.destination = gateway
+        session.hbone_address = format_address(target)
+        wanted = Wanted(
+            source=conn1.peer[0],
+            source_identity=identity,
+            identity=workload.identity if workload else "",
+            target=target,
+            gateway=gateway,
+        )
+        try:
+            async with self._shared.contention.opening():
+                opened = await self._connect(session, wanted, source)
+            status = (await opened.stream.response()).get(":status", "")
+        except OSError as error:
+            self._give_up(session, conn1, error)
+            return
+        session.write("connect_response", status=int(status) if status.isdecimal() else None)
+        if status != "200":
+            self._refuse(session, conn1, status)
+            opened.stream.close()
+            return
+        await session.relay(
+            Side(end=conn1, wire=conn1),
+            Side(end=opened.stream, wire=opened.stream.http2.channel.endpoint),
+        )
+
+    async def _connect(self, session: Session, wanted: Wanted, source: Workload | None) -> Opened:
+        authority, trace = format_address(wanted.target), naming.traceparent()
+        client_told = naming.forwarded(session.client, session.service, self._config)
+
+        def headers() -> Headers:
+            return naming.connect_headers(
+                authority, source, client_told, trace, self._config.cluster
+            )
+
+        opened = await self._pool.open_stream(wanted, headers)
+        endpoint = opened.stream.http2.channel.endpoint
+        session.write(
+            "connect_sent",
+            conn2={
+                "client": format_address(endpoint.local),
+                "destination": format_address(wanted.gateway),
+            },
+            stream=opened.stream.number,
+            reused=opened.reused,
+            authority=authority,
+            forwarded=client_told,
+            traceparent=trace,
+        )
+        return opened
+
+    def _give_up(self, session: Session, conn1: Endpoint, error: OSError) -> None:
+        if isinstance(error, TimeoutError):
+            session.write("unreachable")
+            text = TIMED_OUT
+        else:
+            session.write(
+                "reset" if isinstance(error, StreamFailed) else "refused", side="upstream"
+            )
+            text = f"connection failed: {error}"
+        conn1.reset()
+        session.complete(text)
+
+    def _refuse(self, session: Session, conn1: Endpoint, status: str) -> None:
+        session.write("denied" if status == "401" else "refused", status=status)
+        conn1.reset()
+        try:
+            phrase = http.HTTPStatus(int(status)).phrase
+        except ValueError:
+            phrase = ""
+        session.complete(f"http status: {status} {phrase}".rstrip())
