@@ -36,27 +36,46 @@ class Recording:
     process: subprocess.Popen[bytes]
     path: Path
     log: Path
+    sign: str
+    """What the recorder says once it records."""
 
 
 def start_dumpcap(lab: Lab, namespace: str, interfaces: Iterable[str], path: Path) -> Recording:
     """Record several interfaces into one pcapng: full packets, nanoseconds, interface names."""
+    return await_recording(launch_dumpcap(lab, namespace, interfaces, path))
+
+
+def launch_dumpcap(lab: Lab, namespace: str, interfaces: Iterable[str], path: Path) -> Recording:
+    """Start what `start_dumpcap` starts without waiting until it records."""
     named = [word for name in interfaces for word in ("-i", name)]
     snaplen = ("-s", str(_FULL_SNAPLEN_BYTES))
-    return _start(lab, namespace, ["dumpcap", *named, *snaplen, "-w", str(path)], path, "File: ")
+    return _launch(lab, namespace, ["dumpcap", *named, *snaplen, "-w", str(path)], path, "File: ")
 
 
 def start_tcpdump(
     lab: Lab, namespace: str, path: Path, *options: str, snaplen_bytes: int = _FULL_SNAPLEN_BYTES
 ) -> Recording:
     """Record a classic pcap in nanoseconds; `options` holds at least `-i NAME`."""
+    return await_recording(
+        launch_tcpdump(lab, namespace, path, *options, snaplen_bytes=snaplen_bytes)
+    )
+
+
+def launch_tcpdump(
+    lab: Lab, namespace: str, path: Path, *options: str, snaplen_bytes: int = _FULL_SNAPLEN_BYTES
+) -> Recording:
+    """Start what `start_tcpdump` starts without waiting until it records."""
     # -Z root: giving up root on the way would lose the right to write into the lab's folder.
     always = ["tcpdump", "-n", "-U", "-Z", "root", "--nano"]
     always += ["-B", str(_BUFFER_KIB), "-s", str(snaplen_bytes)]
-    return _start(lab, namespace, [*always, *options, "-w", str(path)], path, "listening on")
+    return _launch(lab, namespace, [*always, *options, "-w", str(path)], path, "listening on")
 
 
-def stop(lab: Lab, recordings: Iterable[Recording]) -> None:
-    """End recorders after the last packet has reached their files; raise LabError on drops."""
+def stop(lab: Lab, recordings: Iterable[Recording], *, may_miss_end: bool = False) -> None:
+    """End recorders after the last packet has reached their files; raise LabError on drops.
+
+    may_miss_end: traffic goes on, and what arrives while a recorder ends is not counted as lost.
+    """
     time.sleep(_SETTLE_S)
     for recording in recordings:
         status = lab.stop(recording.process, signal.SIGINT)
@@ -66,7 +85,7 @@ def stop(lab: Lab, recordings: Iterable[Recording]) -> None:
         drops = drops_in(said)
         if drops is None:
             raise LabError(f"{recording.path.name}: the recorder gave no count of drops: {said}")
-        if drops:
+        if drops - (unread_in(said) if may_miss_end else 0):
             raise LabError(f"{recording.path.name}: {drops} packets were dropped: {said}")
 
 
@@ -78,14 +97,25 @@ def drops_in(said: str) -> int | None:
     return sum(counts) if counts else None
 
 
-def _start(lab: Lab, namespace: str, command: list[str], path: Path, sign: str) -> Recording:
-    log = path.with_name(f"{path.name}.log")
-    process = lab.start(namespace, *command, log=log)
+def unread_in(said: str) -> int:
+    """Return the packets that waited for tcpdump when it ended."""
+    return sum(int(seen) - int(kept) for kept, seen in _TCPDUMP_COUNTS.findall(said))
+
+
+def await_recording(recording: Recording) -> Recording:
+    """Return the recorder once it records; raise LabError if it ended instead."""
 
     def records() -> bool:
-        if process.poll() is not None:
-            raise LabError(f"{path.name}: the recorder ended at once: {log.read_text()}")
-        return sign in log.read_text()
+        said = recording.log.read_text()
+        if recording.process.poll() is not None:
+            raise LabError(f"{recording.path.name}: the recorder ended at once: {said}")
+        return recording.sign in said
 
-    wait_until(records, f"{command[0]} in {namespace}")
-    return Recording(process=process, path=path, log=log)
+    wait_until(records, f"the recorder of {recording.path.name}")
+    return recording
+
+
+def _launch(lab: Lab, namespace: str, command: list[str], path: Path, sign: str) -> Recording:
+    log = path.with_name(f"{path.name}.log")
+    process = lab.start(namespace, *command, log=log)
+    return Recording(process=process, path=path, log=log, sign=sign)
