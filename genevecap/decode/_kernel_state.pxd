@@ -266,8 +266,8 @@ cdef inline bint go_on(Frame *f, uint64_t p, uint32_t layer) noexcept nogil:
     return 1
 
 cdef inline void narrow(Frame *f, uint64_t end) noexcept nogil:
-    # A length field ends the window here, if not before.
-    if end < f.end:
+    # A length field ends the window here, if not before; where both end, it has the last word.
+    if end <= f.end:
         f.end = end
         f.fragment_bound = 0
 

@@ -121,18 +121,14 @@ class Walk:
     # --- windows ------------------------------------------------------------------------------
 
     def narrow(self, end: int) -> None:
-        """Let a length field end the window at `end`, where that is inside the window."""
-        if end < self.window:
+        """Let a length field end the window at `end`, unless that is beyond the window."""
+        if end <= self.window:
             self.window = end
             self.limit = end if end < self.captured else self.captured  # noqa: FURB136
             self.fragment = None
 
     def narrow_by_ip(self, end: int, fragment: tuple[IpHeader, int, int] | None) -> None:
-        """Let an IP packet end the window at `end`, unless that is beyond the window.
-
-        It also has its say on `fragment` where it ends exactly with the window: as a rule a first
-        fragment ends with its frame.
-        """
+        """Let an IP packet end the window at `end`; `fragment` where more of it is to come."""
         if end <= self.window:
             self.window = end
             self.limit = end if end < self.captured else self.captured  # noqa: FURB136
