@@ -227,10 +227,16 @@ def _third_leg(near: Session | None, far: Session | None) -> dict[str, Any] | No
 def _kind(run: Run, near: Session | None, far: Session | None, planned: Connection) -> str:
     """Name what became of a connection; see tests/lab/README.md."""
     if near is not None:
-        if "connect_sent" in near.first or "unreachable" in near.first:
-            return "hbone"
-        addresses = {pod.address(run.scenario.family) for pod in run.scenario.mesh.members}
-        return "in-memory" if planned.target[0] in addresses else "passthrough"
+        family = run.scenario.family
+        is_service = planned.target[0] == net.service_address(family)
+        address = net.SERVER.address(family) if is_service else planned.target[0]
+        nodes = {pod.address(family): pod.node for pod in run.scenario.mesh.members}
+        if address not in nodes:
+            return "passthrough"
+        own = next(pod for pod in run.scenario.mesh.pods if pod.name == planned.pod)
+        on_same_node = nodes[address] == own.node
+        # From 1.21, in-pod, HBONE is used on one node as well.
+        return "in-memory" if on_same_node and run.scenario.mesh.ztunnel_pods else "hbone"
     return "plaintext-inbound" if far is not None else "outside"
 
 

@@ -47,6 +47,11 @@ def tools(underlay: str) -> tuple[str, ...]:
     return OVS_TOOLS if underlay == "ovs-geneve" else ()
 
 
+def kernel_tunnel_ports(underlay: str) -> tuple[int, ...]:
+    """Return the UDP ports that the nodes' kernels unwrap."""
+    return (_VXLAN_DEVICES[underlay][2],) if underlay in _VXLAN_DEVICES else ()
+
+
 def interfaces(underlay: str) -> dict[str, tuple[str, ...]]:
     """Return the interfaces that the underlay adds, by node."""
     if underlay in _VXLAN_DEVICES:

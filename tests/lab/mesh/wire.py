@@ -21,7 +21,7 @@ import socket
 import struct
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,10 @@ _TIMESTAMP = struct.Struct("=qq")
 # struct virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset.
 _VNET = struct.Struct("=BBHHHH")
 _ETHERNET_BYTES = 14
-_TCP = 6
+_TCP, _UDP = 6, 17
+_VXLAN, _GENEVE = "vxlan", "geneve"
+_TUNNELS = {4789: _VXLAN, 8472: _VXLAN, 6081: _GENEVE}
+"""The underlays' UDP ports; both headers have 8 octets, Geneve's options not counted."""
 _IPV4, _IPV6 = 0x0800, 0x86DD
 _MS = 1_000_000
 
@@ -80,27 +83,33 @@ class Counters:
 
 
 def parse(data: bytes) -> Frame:
-    """Read what is needed of a frame with its virtio-net header; never fails."""
-    _, _, _, gso_bytes, _, _ = _VNET.unpack_from(data)
-    frame = data[_VNET.size :]
+    """Read what is needed of a frame with its virtio-net header; never fails.
+
+    A TCP segment inside VXLAN or Geneve is described as it is inside, but for the packet's size.
+    """
+    gso_bytes = _VNET.unpack_from(data)[3]
+    frame = _parse_ethernet(data[_VNET.size :])
+    if not gso_bytes or not frame.is_tcp:
+        return frame
+    headers_bytes = frame.packet_bytes - frame.payload_bytes
+    return replace(frame, packet_bytes=min(frame.packet_bytes, headers_bytes + gso_bytes))
+
+
+def _parse_ethernet(frame: bytes, *, wrapped: bool = False) -> Frame:
     packet = frame[_ETHERNET_BYTES:]
-    ether_type = int.from_bytes(frame[12:14], "big")
-    size_bytes = len(packet)
-    other = Frame(False, "", 0, 0, size_bytes)
-    if ether_type == _IPV4 and len(packet) >= 20:
-        start, protocol = (packet[0] & 0xF) * 4, packet[9]
-        source, target = (socket.inet_ntop(socket.AF_INET, packet[at : at + 4]) for at in (12, 16))
-        size_bytes = int.from_bytes(packet[2:4], "big") or size_bytes
-    elif ether_type == _IPV6 and len(packet) >= 40:
-        start, protocol = 40, packet[6]
-        source, target = (
-            f"[{socket.inet_ntop(socket.AF_INET6, packet[at : at + 16])}]" for at in (8, 24)
-        )
-        size_bytes = (
-            (int.from_bytes(packet[4:6], "big") + 40) if packet[4:6] != b"\0\0" else size_bytes
-        )
-    else:
+    other = Frame(False, "", 0, 0, len(packet))
+    ip = _parse_ip(int.from_bytes(frame[12:14], "big"), packet)
+    if ip is None:
         return other
+    source, target, protocol, start, size_bytes = ip
+    if protocol == _UDP and not wrapped and len(packet) >= start + 16:
+        tunnel = _TUNNELS.get(int.from_bytes(packet[start + 2 : start + 4], "big"))
+        if tunnel is None:
+            return other
+        # RFC 8926 section 3.4: the option length in units of four octets.
+        options_bytes = (packet[start + 8] & 0x3F) * 4 if tunnel == _GENEVE else 0
+        inner = _parse_ethernet(packet[start + 16 + options_bytes :], wrapped=True)
+        return replace(inner, packet_bytes=size_bytes)
     if protocol != _TCP or len(packet) < start + 20:
         return other
     source_port, target_port, sequence = struct.unpack_from("!HHI", packet, start)
@@ -110,8 +119,23 @@ def parse(data: bytes) -> Frame:
         flow=f"{source}:{source_port} > {target}:{target_port}",
         sequence=sequence,
         payload_bytes=max(0, size_bytes - header_bytes),
-        packet_bytes=min(size_bytes, header_bytes + gso_bytes) if gso_bytes else size_bytes,
+        packet_bytes=size_bytes,
     )
+
+
+def _parse_ip(ether_type: int, packet: bytes) -> tuple[str, str, int, int, int] | None:
+    """Return (source, target, protocol, header's and packet's size in bytes), None if not IP."""
+    if ether_type == _IPV4 and len(packet) >= 20:
+        size_bytes = int.from_bytes(packet[2:4], "big") or len(packet)
+        source, target = (socket.inet_ntoa(packet[at : at + 4]) for at in (12, 16))
+        return source, target, packet[9], (packet[0] & 0xF) * 4, size_bytes
+    if ether_type == _IPV6 and len(packet) >= 40:
+        payload_bytes = int.from_bytes(packet[4:6], "big")
+        source, target = (
+            f"[{socket.inet_ntop(socket.AF_INET6, packet[at : at + 16])}]" for at in (8, 24)
+        )
+        return source, target, packet[6], 40, payload_bytes + 40 if payload_bytes else len(packet)
+    return None
 
 
 def fate(settings: Direction, frame: Frame, chance: random.Random) -> tuple[str, float]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab.mesh import programs
+from tests.lab.mesh import programs, underlays
 from tests.lab.mesh import topology as net
 from tests.lab.mesh.proxies import HBONE_PORT, OUTBOUND_PORT, PLAINTEXT_PORT, Proxy
 from tests.lab.topology import configure
@@ -45,8 +45,15 @@ _TUNNELS = (
 )
 
 
-def node_rules(ztunnel: Pod, port: int, *, all_tunnelled: bool = False) -> tuple[str, ...]:
-    """Return the rules of a node's mangle table, in order."""
+def node_rules(
+    ztunnel: Pod, ports: tuple[int, ...], *, all_tunnelled: bool = False
+) -> tuple[str, ...]:
+    """Return the rules of a node's mangle table, in order.
+
+    ports: of UDP tunnels whose packets must not be marked, because the kernel copies the mark to
+    what it unwraps. Istio names its own port; where the underlay is VXLAN in the same kernel, its
+    port needs the same, else the wrapped packets count as UDP and bypass redirection.
+    """
     veth, pre = ztunnel.veth, "ztunnel-PREROUTING"
     answers = "-m conntrack --ctdir REPLY " if all_tunnelled else ""
     proxied = f"-m connmark --mark {_PROXY}"
@@ -62,7 +69,7 @@ def node_rules(ztunnel: Pod, port: int, *, all_tunnelled: bool = False) -> tuple
         f"{pre} -i istioin -j RETURN",
         f"{pre} -i istioout -j MARK --set-mark {_SKIP}",
         f"{pre} -i istioout -j RETURN",
-        f"{pre} -p udp -m udp --dport {port} -j RETURN",
+        *(f"{pre} -p udp -m udp --dport {port} -j RETURN" for port in ports),
         f"{pre} -m connmark --mark {_CONN_SKIP} -j MARK --set-mark {_SKIP}",
         f"{pre} -m mark --mark {_SKIP} -j RETURN",
         # Packets of a connection that ztunnel holds under a pod's address go to ztunnel's veth.
@@ -177,7 +184,8 @@ def _install_node(lab: Lab, scenario: Scenario, ztunnel: Pod, *, tunnels: bool) 
         for table in ("mangle", *(("nat",) if hook.endswith("ROUTING") else ())):
             _iptables(lab, node, table, f"-N ztunnel-{hook}")
             _iptables(lab, node, table, f"-I {hook} -j ztunnel-{hook}")
-    rules = node_rules(ztunnel, scenario.geneve_port, all_tunnelled=scenario.all_tunnelled)
+    ports = (scenario.geneve_port, *underlays.kernel_tunnel_ports(scenario.underlay))
+    rules = node_rules(ztunnel, ports, all_tunnelled=scenario.all_tunnelled)
     for rule in rules:
         _iptables(lab, node, "mangle", f"-A {rule}")
     for rule in NODE_NAT_RULES:
