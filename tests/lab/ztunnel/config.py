@@ -10,7 +10,8 @@ transparent             IP_TRANSPARENT on the listeners (default false)
 original_source         connect from the client's address, as ztunnel does (default false)
 mark                    SO_MARK of its own sockets (default 0: none)
 original_destination    "sockopt" (SO_ORIGINAL_DST) or "sockname" (default)
-workloads               {ip: {"hbone", "identity", "node", "name", "namespace", "type"}}
+workloads               {ip: {"hbone", "identity", "node", "name", "namespace", "type",
+                        "gateway": "ip:port" (where its HBONE is taken; default its own 15008)}}
 services                {"vip:port": "ip:port"}
 service_names           {"vip:port": "host name"} (default none)
 identity, tls           SPIFFE ID, {"ca", "cert", "key"}: paths of PEM files
@@ -24,7 +25,7 @@ waypoint                {"dst ip:port": "waypoint ip:15008"} (default none)
 keylog, access_log      paths or null (default null)
 event_log               path
 cluster                 name in baggage and access log (default Kubernetes)
-reorder                 {"mean_ms", "seed"}: see `contention.py` (default 0.4 ms, seed by name)
+reorder                 {"mean_ms", "workers", "seed"}: see `contention.py` (default 1 ms, 6, name)
 hbone_port              (default 15008)
 connect_timeout_s       (default 10), ping_interval_s (default 10), pool_release_s (default 300)
 kernel_timestamps       SO_TIMESTAMPING (default true)
@@ -130,6 +131,7 @@ class Workload:
     namespace: str
     kind: str
     """deployment, pod …; empty in the recorded sets, whose baggage then reads `k8s..name`."""
+    gateway: Address | None
 
     @classmethod
     def read(cls, told: Mapping[str, Any]) -> Self:
@@ -145,6 +147,7 @@ class Workload:
             name=str(told.get("name", account)),
             namespace=str(told.get("namespace", namespace)),
             kind=str(told.get("type", "")),
+            gateway=parse_address(told["gateway"]) if told.get("gateway") else None,
         )
 
 
@@ -187,7 +190,8 @@ class Config:
     access_log: str | None
     event_log: str
     cluster: str = "Kubernetes"
-    reorder_mean_s: float = 0.0004
+    reorder_mean_s: float = 0.001
+    reorder_workers: int = 6
     reorder_seed: str = ""
     hbone_port: int = 15008
     connect_timeout_s: float = 10.0
@@ -251,10 +255,20 @@ class Config:
             keylog=told.pop("keylog", None),
             access_log=told.pop("access_log", None),
             event_log=str(told.pop("event_log")),
-            reorder_mean_s=float(reorder.get("mean_ms", 0.4)) / 1000,
+            reorder_mean_s=float(reorder.get("mean_ms", 1.0)) / 1000,
+            reorder_workers=max(1, int(reorder.get("workers", 6))),
             reorder_seed=str(reorder.get("seed", name)),
             **{key: told.pop(key) for key in _PLAIN if key in told},
             extra=told,
+        )
+
+    def is_own(self, kind: str, address: Address) -> bool:
+        """Say whether an address is that of a listener of a kind: dialling it would never end."""
+        return any(
+            name.partition(":")[0] == kind
+            and address[1] == port
+            and host in {address[0], "0.0.0.0", "::"}  # noqa: S104  compared, not bound
+            for name, (host, port) in self.listen.items()
         )
 
     def tls_of(self, identity: str) -> TlsFiles:

@@ -44,7 +44,7 @@ class Pair:
     options: dict[str, Any] = field(default_factory=dict)
     """Keys of both configurations; those of one under "A" and "B"."""
     gateway: str | None = None
-    """Where A finds the peer's 15008, if that is not the server itself."""
+    """`ip:port` where A finds the server's HBONE, if not at the server itself."""
     net: str = field(
         default_factory=lambda: f"127.{random.randint(1, 254)}.{random.randint(0, 254)}"
     )
@@ -84,11 +84,16 @@ class Pair:
         """Where clients connect to; leads to a server outside the mesh."""
         return self.address(52), 15001
 
+    @property
+    def neighbour(self) -> tuple[str, int]:
+        """Where clients connect to; leads to the second client pod's 8080."""
+        return self.address(53), 15001
+
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         authority = Authority(self.folder)
         tls = {name: authority.issue(name).as_json() for name in (CLIENT_ID, SERVER_ID)}
-        listen_a = {f"outbound:{host}": [self.address(host), 15001] for host in (50, 51, 52)}
+        listen_a = {f"outbound:{host}": [self.address(host), 15001] for host in (50, 51, 52, 53)}
         listen_b = {
             "inbound_hbone": [self.server, 15008],
             "inbound_plaintext": [self.address(15), 15006],
@@ -96,6 +101,8 @@ class Pair:
         try:
             self._start("A", CLIENT_ID, tls[CLIENT_ID], listen_a)
             self._start("B", SERVER_ID, tls[SERVER_ID], listen_b)
+            for side, process in zip("AB", self._processes, strict=True):
+                wait_listening(self.folder / f"{side}.ndjson", process)
         except BaseException:
             self.stop()
             raise
@@ -113,12 +120,16 @@ class Pair:
             "workloads": {
                 self.client: {"hbone": True, "identity": CLIENT_ID, "node": "A", "name": "cli"},
                 self.client2: {"hbone": True, "identity": CLIENT_ID, "node": "A", "name": "cli2"},
-                self.server: {"hbone": True, "identity": SERVER_ID, "node": "B", "name": "srv"},
+                self.server: {
+                    "hbone": True, "identity": SERVER_ID, "node": "B", "name": "srv",
+                    "gateway": self.gateway if side == "A" else None,
+                },
             },
             "services": {
                 f"{self.address(50)}:15001": server,
                 f"{self.address(51)}:15001": f"{self.server}:{REFUSED_PORT}",
                 f"{self.address(52)}:15001": f"{self.address(9)}:{SERVER_PORT}",
+                f"{self.address(53)}:15001": f"{self.client2}:{SERVER_PORT}",
             },
             "identity": identity, "tls": tls,
             "keylog": str(self.folder / "keys.txt"),
@@ -132,7 +143,6 @@ class Pair:
         root = Path(__file__).resolve().parents[3]
         process = subprocess.Popen([sys.executable, "-m", "tests.lab.ztunnel", str(path)], cwd=root)
         self._processes.append(process)
-        wait_listening(self.folder / f"{side}.ndjson", process)
 
     def stop(self) -> None:
         """End both proxies, which completes their logs."""
@@ -157,7 +167,7 @@ class Pair:
     def events(self, side: str, event: str | None = None) -> list[dict[str, Any]]:
         """Return what A or B logged; complete after `stop`."""
         with (self.folder / f"{side}.ndjson").open(encoding="utf-8") as lines:
-            found = [json.loads(line) for line in lines]
+            found = [json.loads(line) for line in lines if line.endswith("\n")]
         return [one for one in found if event in {None, one["event"]}]
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 
@@ -41,6 +42,8 @@ class Inbound:
             destination=format_address(destination),
         )  # fmt: skip
         try:
+            if self._config.is_own("inbound_plaintext", destination):
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "the proxy was called by itself")
             async with self._shared.contention.opening():
                 onward = await session.dial(destination, arrived.peer[0])
         except OSError as error:

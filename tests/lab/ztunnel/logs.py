@@ -14,6 +14,7 @@ connect_received        {conn2, stream, authority, forwarded, traceparent}
 connect_response        {status}: arrived;  response_sent {status}
 dial, established       {conn3: {client, destination}}: conn3, or the plain onward connection
 chunk                   {direction, in_ns, out_ns, bytes, kernel_rx_ns, kernel_tx_ns}
+                        (written once kernel_tx_ns is known or given up: sort by in_ns)
 fin, reset              {side}: came from `downstream` or `upstream`
 refused, denied, unreachable, close
 """

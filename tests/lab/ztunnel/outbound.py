@@ -7,6 +7,7 @@ bad one.
 
 from __future__ import annotations
 
+import errno
 import http
 
 from tests.lab.ztunnel import naming
@@ -50,7 +51,8 @@ class Outbound:
             session.source_identity = source.identity if source else ""
             await self._pass_in_memory(session, conn1, target, source)
         else:
-            gateway = waypoint or (target[0], config.hbone_port)
+            own = workload.gateway if workload else None
+            gateway = waypoint or own or (target[0], config.hbone_port)
             await self._tunnel(session, conn1, target, gateway, workload)
 
     def _is_local(self, source: Workload | None, target: Workload) -> bool:
@@ -76,6 +78,8 @@ class Outbound:
 
     async def _pass_through(self, session: Session, conn1: Endpoint, target: Address) -> None:
         try:
+            if self._config.is_own("outbound", target):
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "the proxy was called by itself")
             async with self._shared.contention.opening():
                 onward = await session.dial(target, conn1.peer[0])
         except OSError as error:

@@ -40,7 +40,9 @@ class Proxy:
             config=config,
             log=self._log,
             access=self._access,
-            contention=Contention(config.reorder_mean_s, config.reorder_seed),
+            contention=Contention(
+                config.reorder_mean_s, config.reorder_workers, config.reorder_seed
+            ),
             numbers=itertools.count(1),
         )
         self._inbound = Inbound(shared)
