@@ -69,13 +69,18 @@ class Departures:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._pending: dict[int, Report] = {}
+        # Several chunks may leave in one record, by one send.
+        self._pending: dict[int, list[Report]] = {}
 
     def expect(self, end_offset: int, report: Report) -> None:
         """Call `report` with the stamp of the byte before `end_offset`, or with None."""
-        self._pending[(end_offset - 1) & _OFFSET_MASK] = report
+        self._pending.setdefault((end_offset - 1) & _OFFSET_MASK, []).append(report)
         if len(self._pending) > _MAX_PENDING:
-            self._pending.pop(next(iter(self._pending)))(None)
+            self._answer(next(iter(self._pending)), None)
+
+    def _answer(self, offset: int, stamp_ns: int | None) -> None:
+        for report in self._pending.pop(offset, ()):
+            report(stamp_ns)
 
     def collect(self) -> None:
         """Read what the error queue holds."""
@@ -85,9 +90,8 @@ class Departures:
             except OSError:
                 return
             offset = _offset(ancillary)
-            report = None if offset is None else self._pending.pop(offset, None)
-            if report is not None:
-                report(received_ns(ancillary))
+            if offset is not None:
+                self._answer(offset, received_ns(ancillary))
 
     def discard(self) -> None:
         """Empty the error queue, whatever is in it, so that the socket is no longer ready."""
@@ -99,9 +103,8 @@ class Departures:
     def give_up(self) -> None:
         """Collect a last time; what is still unknown stays so."""
         self.collect()
-        pending, self._pending = self._pending, {}
-        for report in pending.values():
-            report(None)
+        for offset in list(self._pending):
+            self._answer(offset, None)
 
 
 def _offset(ancillary: Ancillary) -> int | None:
