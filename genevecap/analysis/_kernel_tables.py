@@ -15,13 +15,7 @@ from __future__ import annotations
 from array import array
 
 import cython
-from cython.cimports.libc.stdint import (
-    int32_t,
-    int64_t,
-    uint8_t,
-    uint32_t,
-    uint64_t,
-)
+from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, realloc
 from cython.cimports.libc.string import memset
 
@@ -392,12 +386,14 @@ class KernelTables:
         destination_lo: cython.ulonglong[::1] = d.inner_destination_lo
         source_port: cython.int[::1] = d.inner_source_port
         destination_port: cython.int[::1] = d.inner_destination_port
+        inner_offset: cython.uint[::1] = d.inner_offset
         tunnel_start: cython.uint[::1] = d.tunnel_start
         tunnel_count: cython.uchar[::1] = d.tunnel_count
         table = d.tunnels
         t_depth: cython.uchar[::1] = table.depth
         t_kind: cython.uchar[::1] = table.kind
         t_vni: cython.int[::1] = table.vni
+        t_header: cython.uint[::1] = table.header_offset
         t_version: cython.uchar[::1] = table.version
         t_source_hi: cython.ulonglong[::1] = table.source_hi
         t_source_lo: cython.ulonglong[::1] = table.source_lo
@@ -407,6 +403,8 @@ class KernelTables:
         rows: cython.Py_ssize_t = d.count
         tunnels: cython.Py_ssize_t = table.count
         i: cython.Py_ssize_t
+        t: cython.Py_ssize_t
+        begin: cython.Py_ssize_t
         vni: int32_t
         if len(self.flow_hash_) < rows or len(self.tunnel_hash_) < tunnels:
             self.flow_hash_ = array("I", bytes(4 * max(rows, BATCH_ROWS)))
@@ -425,9 +423,11 @@ class KernelTables:
                     tunnel_kind(t_kind[i], t_version[i], t_depth[i]),
                 )
             for i in range(rows):
-                vni = -1
-                if tunnel_count[i]:
-                    vni = t_vni[tunnel_start[i] + tunnel_count[i] - 1]
+                begin = tunnel_start[i]
+                t = begin + tunnel_count[i]
+                while t > begin and t_header[t - 1] > inner_offset[i]:
+                    t -= 1
+                vni = t_vni[t - 1] if t > begin else -1
                 flow_hash[i] = hash_of(
                     version[i],
                     source_hi[i],
@@ -448,6 +448,7 @@ class KernelTables:
         stop: cython.uchar[::1] = d.stop
         stop_layer: cython.uint[::1] = d.stop_layer
         findings: cython.uint[::1] = d.findings
+        inner_offset: cython.uint[::1] = d.inner_offset
         tunnel_start: cython.uint[::1] = d.tunnel_start
         tunnel_count: cython.uchar[::1] = d.tunnel_count
         version: cython.uchar[::1] = d.inner_version
@@ -463,6 +464,7 @@ class KernelTables:
         t_depth: cython.uchar[::1] = table.depth
         t_kind: cython.uchar[::1] = table.kind
         t_vni: cython.int[::1] = table.vni
+        t_header: cython.uint[::1] = table.header_offset
         t_version: cython.uchar[::1] = table.version
         t_source_hi: cython.ulonglong[::1] = table.source_hi
         t_source_lo: cython.ulonglong[::1] = table.source_lo
@@ -521,7 +523,10 @@ class KernelTables:
             end = begin + tunnel_count[i]
             flow = -1
             if version[i]:
-                vni = t_vni[end - 1] if end > begin else -1
+                t = end
+                while t > begin and t_header[t - 1] > inner_offset[i]:
+                    t -= 1
+                vni = t_vni[t - 1] if t > begin else -1
                 flow_key.source_hi = source_hi[i]
                 flow_key.source_lo = source_lo[i]
                 flow_key.destination_hi = destination_hi[i]

@@ -99,7 +99,7 @@ class OptionSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowSummary:
-    """One one-way 5-tuple inside its innermost tunnel."""
+    """One one-way 5-tuple, with the VNI of the innermost tunnel around it."""
 
     vni: int | None
     source: str

@@ -44,7 +44,10 @@ class TunnelCount(NamedTuple):
 
 
 class FlowCount(NamedTuple):
-    """One one-way 5-tuple, with the VNI of its innermost tunnel (-1 for none)."""
+    """One one-way 5-tuple, with the VNI of the innermost tunnel around it (-1 for none).
+
+    Where a tunnel holds no IP header, the 5-tuple is that of the header that carries it.
+    """
 
     vni: int
     version: int
@@ -182,17 +185,21 @@ class ReadableTables:
                 self._count_findings(d.findings[i], capture, frames.frame[row])
             wire, time_ns = frames.wire_bytes[row], frames.time_ns[row]
             start, count = d.tunnel_start[i], d.tunnel_count[i]
-            flow = self._count_flow(d, i, d.tunnels.vni[start + count - 1] if count else -1, wire)
+            flow = self._count_flow(d, i, wire)
             for t in range(start, start + count):
                 self._count_tunnel(d, t, flow, wire, time_ns)
             if d.tcp_flags[i] & 0x12 == 0x02:
                 syns.append(i)
         return syns
 
-    def _count_flow(self, d: DecodedBatch, i: int, vni: int, wire: int) -> _Key | None:
+    def _count_flow(self, d: DecodedBatch, i: int, wire: int) -> _Key | None:
         version = d.inner_version[i]
         if not version:
             return None
+        vni = -1
+        for t in range(d.tunnel_start[i], d.tunnel_start[i] + d.tunnel_count[i]):
+            if d.tunnels.header_offset[t] <= d.inner_offset[i]:
+                vni = d.tunnels.vni[t]
         key = (
             vni,
             version,

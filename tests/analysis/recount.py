@@ -69,7 +69,8 @@ class Recount:
         """Append the IP headers and tunnels of a frame to `path` and `tunnels`."""
         for name in frame.next("frame.protocols").split(":"):
             if name in {"ip", "ipv6"}:
-                path.append(_ip(frame, name))
+                around = tunnels[-1]["key"][1] if tunnels else None
+                path.append({**_ip(frame, name), "vni": around})
                 if path[-1]["fragment"]:
                     self.fragments += 1
                     break
@@ -106,7 +107,7 @@ class Recount:
         flow = None
         if ip is not None:
             ends = ip["source"], ip["destination"], ip["protocol"], *ip["ports"]
-            flow = (tunnels[-1]["key"][1] if tunnels else None, *ends)
+            flow = (ip["vni"], *ends)
             self.flows[flow][0] += 1
             self.flows[flow][1] += wire_bytes
         for depth, tunnel in enumerate(tunnels):
