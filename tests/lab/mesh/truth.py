@@ -65,8 +65,12 @@ class Run:
         In-pod, NAT may have changed the client's port: then it is the one session left from that
         address to that target that was accepted nearest to the client's own time.
         """
+        # Past a broken redirection, kube-proxy's translation comes before the server's ztunnel.
+        targets = {target}
+        if target == _service(self.scenario):
+            targets.add(_server(self.scenario))
         same_target = [
-            one for one in self._unclaimed if one.first["accept"]["destination"] == target
+            one for one in self._unclaimed if one.first["accept"]["destination"] in targets
         ]
         exact = [one for one in same_target if one.first["accept"]["client"] == local]
         # A session that the client's own port fits belongs to somebody else.
@@ -75,7 +79,8 @@ class Run:
             one
             for one in same_target
             if one.first["accept"]["client"].rpartition(":")[0] == host
-            and (one.first["accept"]["client"], target) not in self._own_addresses()
+            and (one.first["accept"]["client"], one.first["accept"]["destination"])
+            not in self._own_addresses()
         ]
         candidates = exact or moved
         if not candidates:
