@@ -5,9 +5,8 @@ In 380 connections of the real ztunnel the k-th SYN of the clients was the k-th 
 in 13-17 %; neighbours differ by 1-2 places, a few by 6 and more. Threads that wait for each other
 do that, so here too a connection is held up while others are being opened, for a uniformly
 distributed time, by one of a few workers; alone it passes at once. The number of workers bounds how
-far one gets ahead, however fast connections come.
-The defaults give a median of 1 and a maximum of 4-8
-places in 130 connections at once or 0.5 ms apart, through two proxies.
+far one gets ahead, however fast connections come. The defaults give a median of 1 and a maximum of
+4-8 places in 130 connections at once or 0.5 ms apart, through two proxies.
 """
 
 from __future__ import annotations

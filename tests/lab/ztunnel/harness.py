@@ -145,10 +145,9 @@ class Pair:
         self._processes.append(process)
 
     def stop(self) -> None:
-        """End both proxies, which completes their logs."""
+        """End both proxies, A first, which completes their logs."""
         for process in self._processes:
             process.send_signal(signal.SIGTERM)
-        for process in self._processes:
             try:
                 process.wait(_STOP_LIMIT_S)
             except subprocess.TimeoutExpired:

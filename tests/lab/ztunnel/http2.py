@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/2 over TLS as ztunnel's h2 (Rust) speaks it: settings, windows, gathering of frames, PING.
+"""HTTP/2 over TLS as ztunnel's h2 (Rust) speaks it: settings, windows, PING, ends.
 
-Frames wait until the event loop's next turn and share one TLS record, except that a DATA frame
-of 256 bytes and more ends its record (CHAIN_THRESHOLD in h2, src/codec/framed_write.rs).
+What is said in one turn of the event loop is sent at its end; `gathering.py` makes records of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -31,6 +28,7 @@ from h2.settings import SettingCodes, Settings
 from hyperframe.frame import SettingsFrame
 
 from tests.lab.ztunnel.endpoint import Sent
+from tests.lab.ztunnel.gathering import CHAINED_BYTES, Gathering, Piece
 from tests.lab.ztunnel.stream import Headers, Http2Stream, StreamFailed
 from tests.lab.ztunnel.tls import TlsChannel
 
@@ -53,20 +51,9 @@ _SERVER_SETTINGS = {
 }
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _PING = bytes.fromhex("3b7cdb7a0b8716b4")  # what h2 (Rust) sends for a user's ping
-_CHAINED_BYTES = 256
-_RECORD_BYTES = 16 * 1024 - 265
 _QUEUE_BYTES = 256 * 1024
 
 OnRequest = Callable[[Http2Stream, dict[str, str]], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class _Piece:
-    """Frames that were produced together."""
-
-    data: bytes
-    ends_record: bool
-    sent: Sent | None
 
 
 class Http2:
@@ -96,8 +83,7 @@ class Http2:
         self.closed = asyncio.Event()
         self.draining = False
         """No new streams; it closes with the last one."""
-        self._pieces: deque[_Piece] = deque()
-        self._waiting_bytes = 0
+        self._waiting = Gathering()
         self._flush_planned = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -186,7 +172,7 @@ class Http2:
         number = self._h2.get_next_available_stream_id()
         stream = self.streams[number] = Http2Stream(self, number)
         self._h2.send_headers(number, headers)
-        self._queue(self._h2.data_to_send())
+        self._queue(self._h2.data_to_send(), number)
         return stream
 
     def respond(self, stream: Http2Stream, headers: Headers, *, end: bool) -> None:
@@ -195,7 +181,7 @@ class Http2:
             self._h2.send_headers(stream.number, headers, end_stream=end)
             if end:
                 self._h2.reset_stream(stream.number, ErrorCodes.NO_ERROR)
-        self._queue(self._h2.data_to_send())
+        self._queue(self._h2.data_to_send(), stream.number)
 
     def room(self, stream: Http2Stream) -> int:
         """Return how many bytes of DATA the peer takes at the moment."""
@@ -212,19 +198,19 @@ class Http2:
             self._h2.send_data(stream.number, data)
         except H2Error as error:
             raise StreamFailed(str(error)) from error
-        self._queue(self._h2.data_to_send(), len(data) >= _CHAINED_BYTES, sent)
+        self._queue(self._h2.data_to_send(), stream.number, sent, len(data) >= CHAINED_BYTES)
 
     def end_stream(self, stream: Http2Stream) -> None:
         """Send an empty DATA frame with END_STREAM."""
         with contextlib.suppress(H2Error):
             self._h2.end_stream(stream.number)
-            self._queue(self._h2.data_to_send())
+            self._queue(self._h2.data_to_send(), stream.number)
 
     def reset_stream(self, stream: Http2Stream) -> None:
         """Send RST_STREAM(CANCEL) unless the stream is closed."""
         with contextlib.suppress(H2Error):
             self._h2.reset_stream(stream.number, ErrorCodes.CANCEL)
-            self._queue(self._h2.data_to_send())
+            self._queue(self._h2.data_to_send(), stream.number)
 
     def release(self, stream: Http2Stream, count: int) -> None:
         """Give the peer back so many bytes of window."""
@@ -243,7 +229,7 @@ class Http2:
 
     async def drained(self) -> None:
         """Wait until the socket has taken most of what was queued. Raises StreamFailed."""
-        if self._waiting_bytes > _QUEUE_BYTES:
+        if self._waiting.waiting_bytes > _QUEUE_BYTES:
             self._flush()
         try:
             await self.channel.endpoint.drained(_QUEUE_BYTES)
@@ -304,28 +290,20 @@ class Http2:
                 self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 self._queue(self._h2.data_to_send())
 
-    def _queue(self, data: bytes, ends_record: bool = False, sent: Sent | None = None) -> None:
+    def _queue(
+        self, data: bytes, stream: int = 0, sent: Sent | None = None, ends_record: bool = False
+    ) -> None:
         if not data or self.closed.is_set():
             return
-        self._pieces.append(_Piece(data, ends_record, sent))
-        self._waiting_bytes += len(data)
+        self._waiting.add(Piece(data, stream, ends_record, sent))
         if not self._flush_planned:
             self._flush_planned = True
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flush_planned = False
-        self._waiting_bytes = 0
-        while self._pieces:
-            record, notes = bytearray(), []
-            while self._pieces and len(record) < _RECORD_BYTES:
-                piece = self._pieces.popleft()
-                record += piece.data
-                if piece.sent is not None:
-                    notes.append(piece.sent)
-                if piece.ends_record:
-                    break
-            self.channel.write(bytes(record), _all(notes))
+        for record, sent in self._waiting.records():
+            self.channel.write(record, sent)
 
 
 def _text(headers: Iterable[tuple[str | bytes, str | bytes]] | None) -> dict[str, str]:
@@ -336,14 +314,3 @@ def _text(headers: Iterable[tuple[str | bytes, str | bytes]] | None) -> dict[str
         )
         for name, value in headers or ()
     }
-
-
-def _all(notes: list[Sent]) -> Sent | None:
-    if len(notes) < 2:
-        return notes[0] if notes else None
-
-    def sent(out_ns: int, end_offset: int) -> None:
-        for note in notes:
-            note(out_ns, end_offset)
-
-    return sent

@@ -73,6 +73,7 @@ def test_the_destination_before_redirection_is_the_one_that_is_served(tmp_path, 
         options = {
             "original_destination": "sockopt",
             "mark": MARK,
+            "transparent": True,
             "listen": {},
             "workloads": {
                 client: {"hbone": True, "identity": CLIENT_ID, "node": "A"},
