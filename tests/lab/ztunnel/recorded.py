@@ -25,7 +25,7 @@ def record(folder: Path, version: str) -> tuple[Path, Path]:
         "service_names": {f"{pair.refused[0]}:15001": SERVICE_HOST},
     }
     dumping = subprocess.Popen(
-        ["tcpdump", "-i", "lo", "-s", "0", "-U", "-w", str(capture),
+        ["tcpdump", "-i", "lo", "-s", "0", "-U", "--immediate-mode", "-w", str(capture),
          f"tcp port 15008 and net {pair.address(0)}/24"],
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
