@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import subprocess
 import threading
@@ -14,18 +15,21 @@ from tests.lab.ztunnel.dissection import CannotDissect
 from tests.lab.ztunnel.harness import CLIENT_ID, SERVER_PORT, SERVICE_HOST, Pair, receive_all
 
 _START_S = 5.0
+_BUFFERED_S = 1.2
+"""The kernel hands a block of packets to tcpdump after a second at the latest."""
 
 
 def record(folder: Path, version: str) -> tuple[Path, Path]:
     """Return capture and key log. Raises CannotDissect where tcpdump cannot be used."""
     capture = folder / "ours.pcap"
-    pair = Pair(folder, version=version)
+    # Addresses nearly as long as those of the recorded sets: headers hold them.
+    pair = Pair(folder, version=version, net=f"127.244.{random.randint(1, 9)}")
     pair.options = {
         "ping_interval_s": 1.0,
         "service_names": {f"{pair.refused[0]}:15001": SERVICE_HOST},
     }
     dumping = subprocess.Popen(
-        ["tcpdump", "-i", "lo", "-s", "0", "-U", "--immediate-mode", "-w", str(capture),
+        ["tcpdump", "-i", "lo", "-s", "0", "-U", "-B", "65536", "-w", str(capture),
          f"tcp port 15008 and net {pair.address(0)}/24"],
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -38,7 +42,7 @@ def record(folder: Path, version: str) -> tuple[Path, Path]:
         with denying:
             for _ in range(2):
                 _expect_reset(denying, denying.virtual)
-        time.sleep(0.5)  # what tcpdump has not written yet
+        time.sleep(_BUFFERED_S)
     finally:
         dumping.terminate()
         dumping.wait(5)

@@ -131,7 +131,7 @@ def test_streams_share_connections_as_their_version_does(tmp_path):
 
 
 def test_a_refusing_server_resets_conn1(pair):
-    with pair.connect(pair.refused) as sock, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), pair.connect(pair.refused) as sock:
         sock.recv(1)
     pair.stop()
     assert [one["status"] for one in pair.events("A", "connect_response")] == [503]
@@ -145,7 +145,7 @@ def test_a_denied_client_is_reset_and_the_server_never_reached(tmp_path):
         Pair(tmp_path, options={"B": {"deny": [CLIENT_ID]}}) as pair,
         Server((pair.server, SERVER_PORT)) as server,
     ):
-        with pair.connect() as sock, pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError), pair.connect() as sock:
             sock.recv(1)
         assert server.clients == []
         pair.stop()
@@ -223,7 +223,7 @@ def test_destinations_outside_the_mesh_are_passed_through(pair):
 
 
 def test_a_proxy_does_not_call_itself_for_ever(pair):
-    with pair.connect((pair.address(15), 15006)) as sock, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), pair.connect((pair.address(15), 15006)) as sock:
         sock.recv(1)
     pair.stop()
     assert len(pair.events("B", "accept")) == 1
