@@ -91,7 +91,7 @@ def configuration(
         "residence_ms": {"up": up_ms, "down": down_ms},
         "pool": scenario.pool,
         "forwarded_port": scenario.version == "1.31",
-        "deny": [],
+        "deny": [net.identity(account) for account in scenario.denied_accounts],
         "same_node_in_memory": proxy.same_node_in_memory,
         "keylog": str(key_log(folder)),
         "access_log": str(folder / f"{proxy.name}.access.log"),

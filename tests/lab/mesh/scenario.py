@@ -47,6 +47,8 @@ class Scenario:
     on the branch before 1.18, instead of its SYN alone."""
     intercepts: bool = True
     """False: interception at node A is broken, and its pods' traffic leaves in plain text."""
+    denied_accounts: tuple[str, ...] = ()
+    """Service accounts that the servers' authorization policy denies."""
     clock_b: Clock = Clock()
     pool: str = "per-source"
     residence_ms: tuple[float, float] = (0.0, 0.0)
@@ -124,6 +126,14 @@ VARIANTS = {
         what="packets above 1400 bytes towards node B vanish without an ICMP error",
         changes={"forward": Direction(delay_ms=5.0, largest_packet_bytes=1400)},
         underlays=("routed",),
+    ),
+    "unreachable": Variant(
+        what="TCP port 15008 of node B does not answer, as behind a NetworkPolicy",
+        changes={"forward": Direction(delay_ms=5.0, blocked_port=15008), "traffic": "short"},
+    ),
+    "denied": Variant(
+        what="the servers' authorization policy denies the clients' service account",
+        changes={"denied_accounts": ("client",), "traffic": "short"},
     ),
     "clocks": Variant(
         what="host B's clock is 137 ms ahead and gains 40 ppm",

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.lab.mesh import proxies, record, underlays, wire, workload
-from tests.lab.mesh.modes import ebpf, geneve_tap, in_pod, iptables_geneve
+from tests.lab.mesh.modes import ebpf, geneve_devices, geneve_tap, in_pod, iptables_geneve
 from tests.lab.mesh.scenario import MODES, UNDERLAYS, VARIANTS, scenario
 from tests.lab.mesh.topology import CLIENT, ZTUNNEL_A, Mesh
+from tests.lab.namespaces import LabError
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "lab"
 COMBINATIONS = list(itertools.product(MODES, UNDERLAYS, VARIANTS))
@@ -172,6 +173,14 @@ def test_a_black_hole_swallows_by_size():
     assert wire.fate(settings, large, chance)[0] == "drop"
 
 
+def test_a_firewall_drops_one_way():
+    settings = wire.Direction(blocked_port=15008)
+    answer = ETHERNET + ipv4(6, struct.pack("!HH", 15008, 40000) + TCP[4:])
+    chance = random.Random(1)
+    assert wire.fate(settings, wire.parse(NO_OFFLOAD + VXLAN), chance)[0] == "drop"
+    assert wire.fate(settings, wire.parse(NO_OFFLOAD + answer), chance)[0] == "pass"
+
+
 # --- the Geneve endpoint ----------------------------------------------------------------------
 
 
@@ -203,6 +212,55 @@ def test_what_is_not_geneve_over_ethernet_is_dropped(datagram):
 
 def test_options_are_skipped():
     assert geneve_tap.decapsulate(GENEVE_HEADER + SEGMENT) == (5, SEGMENT)
+
+
+class FakeLab:
+    """Notes what is asked of it; refuses what holds `refused`."""
+
+    def __init__(self, refused: str = "", said: str = "") -> None:
+        self.refused, self.said, self.commands = refused, said, []
+
+    def run(self, namespace, *command, **rest):
+        self.commands.append(" ".join(command))
+        if self.refused and self.refused in self.commands[-1]:
+            raise LabError(self.said)
+        return ""
+
+
+ENDPOINT = geneve_devices.Endpoint(
+    namespace="node-a", local="10.244.1.1", remote="10.244.1.2", port=6082, mtu_bytes=1400,
+    devices=(
+        geneve_devices.Geneve(name="istioin", vni=1000, mac="02:6e:01:00:03:e8",
+                              address="192.168.126.1/30"),
+    ),
+)  # fmt: skip
+
+
+def test_the_kernels_geneve_devices_are_used_where_it_has_them(monkeypatch):
+    monkeypatch.setattr(geneve_devices.programs, "start", None)
+    lab = FakeLab()
+    geneve_devices.add(lab, ENDPOINT)
+    assert lab.commands == [
+        (
+            "ip link add istioin address 02:6e:01:00:03:e8 type geneve id 1000"
+            " remote 10.244.1.2 dstport 6082 noudpcsum"
+        ),
+        "ip link set istioin mtu 1400",
+        "ip address add 192.168.126.1/30 dev istioin",
+        "ip link set istioin up",
+    ]
+
+
+def test_elsewhere_the_endpoint_in_user_space_is_started(monkeypatch):
+    started = []
+    monkeypatch.setattr(geneve_devices.programs, "start", lambda *told: started.append(told[3:]))
+    geneve_devices.add(FakeLab("type geneve", "exit 2: Unknown device type."), ENDPOINT)
+    assert started == [("6082", "10.244.1.1", "10.244.1.2", "istioin:1000:02:6e:01:00:03:e8")]
+
+
+def test_another_failure_is_not_taken_for_a_kernel_without_geneve():
+    with pytest.raises(LabError, match="File exists"):
+        geneve_devices.add(FakeLab("type geneve", "exit 2: File exists"), ENDPOINT)
 
 
 # --- redirect modes ---------------------------------------------------------------------------

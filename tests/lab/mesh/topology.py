@@ -34,6 +34,11 @@ _GENEVE_BYTES = 50
 _V4_GATEWAY, _V6_GATEWAY = "10.244.{}.1", "fd00:10:244:{}::1"
 
 
+def identity(account: str) -> str:
+    """Return the SPIFFE ID of a service account."""
+    return f"spiffe://cluster.local/ns/default/sa/{account}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
     """One pod: its namespace is its name, its interface `eth0`, the node's end `veth-NAME`."""
@@ -72,7 +77,7 @@ class Pod:
     @property
     def identity(self) -> str:
         """SPIFFE ID of its service account."""
-        return f"spiffe://cluster.local/ns/default/sa/{self.account}"
+        return identity(self.account)
 
     def address(self, family: Family = 4) -> str:
         """Return its IP address."""

@@ -55,6 +55,8 @@ class Direction:
     hold_ms: float = 2.0
     largest_packet_bytes: int = 0
     """IP packets above this size vanish without a word (a PMTU black hole); 0: none do."""
+    blocked_port: int = 0
+    """TCP segments to this port vanish (a firewall); 0: none do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ def fate(settings: Direction, frame: Frame, chance: random.Random) -> tuple[str,
     """Return (`pass`, `hold` or `drop`, delay in ms) of one frame; draws the same for all."""
     lost, late = chance.random(), chance.random()
     if settings.largest_packet_bytes and frame.packet_bytes > settings.largest_packet_bytes:
+        return "drop", 0.0
+    if settings.blocked_port and frame.flow.endswith(f":{settings.blocked_port}"):
         return "drop", 0.0
     if frame.is_tcp and lost < settings.loss:
         return "drop", 0.0

@@ -14,13 +14,12 @@ branch before 1.18, which had no such mark.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab.mesh import programs, underlays
 from tests.lab.mesh import topology as net
+from tests.lab.mesh import underlays
+from tests.lab.mesh.modes import geneve_devices
 from tests.lab.mesh.proxies import HBONE_PORT, OUTBOUND_PORT, PLAINTEXT_PORT, Proxy
-from tests.lab.topology import configure
 
 if TYPE_CHECKING:
     from tests.lab.mesh.scenario import Scenario
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 TOOLS = ("iptables", "ipset", "sysctl")
 
 INBOUND_VNI, OUTBOUND_VNI = 1000, 1001
-_TAP = Path(__file__).with_name("geneve_tap.py")
 _PODS_SET = "ztunnel-pods-ips"
 
 _SKIP, _CONN_SKIP = "0x200/0x200", "0x220/0x220"
@@ -39,7 +37,7 @@ _TPROXY, _ORIGINAL_SOURCE_RETURN = "0x400/0xfff", "0x4d3/0xfff"
 _INBOUND_TABLE, _OUTBOUND_TABLE, _PROXY_TABLE = "100", "101", "102"
 
 # (node's device, ztunnel's device, VNI, node's address, ztunnel's address)
-_TUNNELS = (
+_TUNNELS: tuple[tuple[str, str, int, str, str], ...] = (
     ("istioin", "pistioin", INBOUND_VNI, "192.168.126.1", "192.168.126.2"),
     ("istioout", "pistioout", OUTBOUND_VNI, "192.168.127.1", "192.168.127.2"),
 )
@@ -154,23 +152,23 @@ def install(lab: Lab, scenario: Scenario) -> None:
 
 
 def _install_tunnels(lab: Lab, scenario: Scenario, ztunnel: Pod) -> None:
-    mtu_bytes = scenario.mesh.pod_mtu_bytes
+    """Make istioin and istioout on the node, pistioin and pistioout in ztunnel's pod."""
     node = net.gateway(ztunnel.node)
-    sides = (
-        (ztunnel.node_name, node, ztunnel.address(), 0),
-        (ztunnel.name, ztunnel.address(), node, 1),
-    )
-    for namespace, local, remote, side in sides:
-        devices = [
-            f"{names[side]}:{vni}:02:6e:0{ztunnel.node}:0{side}:{vni >> 8:02x}:{vni & 255:02x}"
-            for *names, vni, _, _ in _TUNNELS
-        ]
-        port = str(scenario.geneve_port)
-        programs.start(lab, namespace, _TAP, port, local, remote, *devices)
-        for *names, _, node_address, ztunnel_address in _TUNNELS:
-            lab.run(namespace, "ip", "link", "set", names[side], "mtu", str(mtu_bytes))
-            address = (node_address, ztunnel_address)[side]
-            configure(lab, namespace, names[side], (f"{address}/30",))
+    sides = ((ztunnel.node_name, node), (ztunnel.name, ztunnel.address()))
+    for side, (namespace, local) in enumerate(sides):
+        devices = tuple(
+            geneve_devices.Geneve(
+                name=(tunnel[0], tunnel[1])[side],
+                vni=tunnel[2],
+                mac=f"02:6e:0{ztunnel.node}:0{side}:{tunnel[2] >> 8:02x}:{tunnel[2] & 255:02x}",
+                address=f"{(tunnel[3], tunnel[4])[side]}/30",
+            )
+            for tunnel in _TUNNELS
+        )
+        geneve_devices.add(lab, geneve_devices.Endpoint(
+            namespace=namespace, local=local, remote=sides[1 - side][1],
+            port=scenario.geneve_port, mtu_bytes=scenario.mesh.pod_mtu_bytes, devices=devices,
+        ))  # fmt: skip
 
 
 def _install_node(lab: Lab, scenario: Scenario, ztunnel: Pod, *, tunnels: bool) -> None:
