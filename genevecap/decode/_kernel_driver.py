@@ -5,7 +5,8 @@
 """The compiled decoder: one pass per frame, outermost to innermost.
 
 `HANDLERS` is the kernel's side of the registry: a layer that has a function there is decoded, any
-other ends its frame as `unsupported`.  Adding a protocol is adding its function and its line.
+other ends its frame as `unsupported`.  A tunnel has a line in `IS_TUNNEL` too: `run` sees to it
+that there is room for its row.
 """
 
 from __future__ import annotations
@@ -86,6 +87,13 @@ HANDLERS[GENEVE] = geneve
 HANDLERS[VXLAN] = vxlan
 HANDLERS[VXLAN_GPE] = vxlan_gpe
 
+# Layers that add a row to the tunnel table: begun only while there is room for one.
+IS_TUNNEL = cython.declare(cython.bint[256])
+memset(IS_TUNNEL, 0, cython.sizeof(IS_TUNNEL))
+IS_TUNNEL[GENEVE] = True
+IS_TUNNEL[VXLAN] = True
+IS_TUNNEL[VXLAN_GPE] = True
+
 
 @cython.cfunc
 @cython.nogil
@@ -105,6 +113,9 @@ def run(f: cython.pointer(Frame)) -> cython.void:
             and f.layer_count > 0
             and (f.layer_code[f.layer_count - 1] == IPV4 or f.layer_code[f.layer_count - 1] == IPV6)
         )
+        if code < ENCODED_LAYERS and IS_TUNNEL[code] and f.tunnel_count == MAX_TUNNELS:
+            end_at(f, TOO_DEEP, code, f.position)
+            break
         if code >= ENCODED_LAYERS or HANDLERS[code] == cython.NULL or nested_ip:
             begin(f, code, f.position)
             end_at(f, UNSUPPORTED, code, f.position)
@@ -145,8 +156,13 @@ class KernelDecoder:
     udp_ports: cython.uchar[::1]
     gpe_protocols: cython.uchar[::1]
     overruns_: cython.ulonglong
+    sound_frames: object
+    sound_decoded: object
 
     def __init__(self, udp_table):
+        """udp_table: as `DecodeSettings.udp_table` gives it; ValueError for any other length."""
+        if len(udp_table) != 65536:
+            raise ValueError("the UDP port table has 65,536 entries")
         self.ethertypes = look_up(ETHERTYPES, 65536)
         self.ip_protocols = look_up(IP_PROTOCOLS, 256)
         self.udp_ports = bytearray(udp_table)
@@ -241,6 +257,13 @@ class KernelDecoder:
         t_option_start: cython.uint[::1] = decoded.tunnels.option_start
         t_option_count: cython.uchar[::1] = decoded.tunnels.option_count
 
+        if first < 0:
+            raise ValueError("rows are counted from 0")
+        if self.sound_frames is not frames or self.sound_decoded is not decoded:
+            if not decoded.is_sound() or not frames.is_sound():
+                raise ValueError("a batch whose columns are not all as long as its capacity")
+            self.sound_frames = frames
+            self.sound_decoded = decoded
         f: Frame
         t: cython.pointer(Tunnel)
         row: cython.Py_ssize_t = first

@@ -22,7 +22,6 @@ from cython.cimports.genevecap.decode._kernel_state import (
     MALFORMED,
     MAX_TUNNELS,
     NEXT_PROTOCOL_SPACE,
-    TOO_DEEP,
     UNSUPPORTED,
     V01,
     V02,
@@ -44,8 +43,9 @@ from cython.cimports.genevecap.decode._kernel_state import (
 
 def new_tunnel(f, kind, p):
     """Begin a tunnel row for the header at p, carried by the innermost IP header so far."""
-    t = cython.address(f.tunnels[f.tunnel_count])
-    f.tunnel_count += 1
+    if f.tunnel_count < MAX_TUNNELS:  # as `run` has seen to; a row too many must stay inside
+        f.tunnel_count += 1
+    t = cython.address(f.tunnels[f.tunnel_count - 1])
     f.tunnel_open = 1
     t.kind = kind
     t.version = f.inner.version
@@ -85,8 +85,6 @@ def geneve_fits(f, p):
 def geneve(f):
     """RFC 8926 section 3.4."""
     p = f.position
-    if f.tunnel_count == MAX_TUNNELS:
-        return end_at(f, TOO_DEEP, GENEVE, p)
     if not fits(f, p, 8, GENEVE):
         if f.stop == MALFORMED:
             f.findings |= G02
@@ -156,8 +154,6 @@ def geneve_options(f, t, begins, ends, critical_flag):
 def vxlan(f):
     """RFC 7348 section 5, with the group policy extension."""
     p = f.position
-    if f.tunnel_count == MAX_TUNNELS:
-        return end_at(f, TOO_DEEP, VXLAN, p)
     if not fits(f, p, 8, VXLAN):
         return 0
     h = view(f, p, 8)
@@ -180,8 +176,6 @@ def vxlan(f):
 def vxlan_gpe(f):
     """draft-ietf-nvo3-vxlan-gpe section 3."""
     p = f.position
-    if f.tunnel_count == MAX_TUNNELS:
-        return end_at(f, TOO_DEEP, VXLAN_GPE, p)
     if not fits(f, p, 8, VXLAN_GPE):
         return 0
     begin(f, VXLAN_GPE, p)

@@ -3,7 +3,8 @@
 
 A file in this folder holds, in this order: what the protocol is, its RFC and section, its header
 diagram, offsets and masks by name, name tables, and a subclass of `Protocol` with `decode` for the
-columns and `fields` for the field tree.  Nothing else has to be edited to add one.
+columns and `fields` for the field tree.  For this decoder nothing else has to be
+edited to add one; CONTRIBUTING says what the compiled one needs.
 """
 
 from __future__ import annotations
