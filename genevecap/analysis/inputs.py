@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..capture.frames import FrameSource, OpenFrames
 from ..capture.points import PointTable
 from ..capture.reader import Capture
 from ..capture.spec import CaptureSpec
@@ -24,7 +25,7 @@ class InputState:
     """One capture of a run: open, read, or not readable at all."""
 
     spec: CaptureSpec
-    capture: Capture | None = None
+    capture: FrameSource | None = None
     damage: Damage | None = None
 
 
@@ -46,6 +47,7 @@ class Inputs:
     selector: Selector
     on_problem: Callable[[Problem], None]
     progress: Progress | None = None
+    open_frames: OpenFrames = Capture
     points: PointTable = field(default_factory=PointTable)
     states: list[InputState] = field(default_factory=list)
 
@@ -64,12 +66,12 @@ class Inputs:
             state = InputState(spec=spec)
             self.states.append(state)
             try:
-                capture = state.capture = Capture(spec, self.points, index)
+                capture = state.capture = self.open_frames(spec, self.points, index)
                 for frames in capture.batches():
                     yield from self._decode(index, frames, decoder, decoded, rows)
                     if self.progress is not None:
                         self.progress.update(
-                            bytes_before + capture.source.position(),
+                            bytes_before + capture.bytes_read(),
                             bytes_total,
                             packets_before + capture.packets,
                         )
@@ -83,7 +85,7 @@ class Inputs:
             except CaptureError as error:
                 self._tell(spec, "error", str(error))
             if state.capture is not None:
-                bytes_before += state.capture.source.position()
+                bytes_before += state.capture.bytes_read()
                 packets_before += state.capture.packets
 
     def _decode(
@@ -102,19 +104,12 @@ class Inputs:
             rows.apply(frames, decoded, names)
             yield Batch(index, frames, decoded)
 
-    def _warn_cut_short(self, capture: Capture) -> None:
-        stream = capture.stream
-        left = stream.end - stream.position
-        where = (
-            f"record {stream.next_frame} at offset {stream.file_offset():#x} needs "
-            f"{stream.needed} octets, {left} remain"
-            if left
-            else "the compressed data has no end"
-        )
+    def _warn_cut_short(self, capture: FrameSource) -> None:
         self._tell(
             capture.spec,
             "warning",
-            f"{capture.spec.path}: cut short: {where}. Was the capture stopped while writing?",
+            f"{capture.spec.path}: cut short: {capture.why_cut_short()}. "
+            "Was the capture stopped while writing?",
         )
 
     def _tell(self, spec: CaptureSpec, severity: str, message: str) -> None:

@@ -76,7 +76,7 @@ def frame(spec: CaptureSpec, number: int, *, settings: DecodeSettings | None = N
     except DamagedCapture as error:
         damage = error
     finally:
-        capture.source.close()
+        capture.close()
     if damage is not None:
         raise damage
     raise UsageError(
@@ -98,7 +98,7 @@ def _answer(
         row=packet_row(frames, decoded, 0, capture.spec.path, capture.points.names),
         detail=detail(frames, row, settings),
         data=bytes(frames.buffer[begin : begin + frames.captured_bytes[row]]),
-        comments=tuple(capture.reader.frame_comments(row)),
+        comments=capture.frame_comments(row),
     )
 
 

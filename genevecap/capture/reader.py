@@ -90,6 +90,49 @@ class Capture:
         finally:
             self.source.close()
 
+    @property
+    def format(self) -> str:
+        """See `FrameSource`."""
+        return self.reader.format
+
+    @property
+    def compression(self) -> str | None:
+        """See `FrameSource`."""
+        return self.source.compression
+
+    @property
+    def comments(self) -> tuple[str, ...]:
+        """See `FrameSource`."""
+        return tuple(self.reader.comments)
+
+    @property
+    def application(self) -> str | None:
+        """See `FrameSource`."""
+        return self.reader.application
+
+    def bytes_read(self) -> int:
+        """See `FrameSource`."""
+        return self.source.position()
+
+    def why_cut_short(self) -> str:
+        """See `FrameSource`."""
+        stream = self.stream
+        left = stream.end - stream.position
+        if not left:
+            return "the compressed data has no end"
+        return (
+            f"record {stream.next_frame} at offset {stream.file_offset():#x} needs "
+            f"{stream.needed} octets, {left} remain"
+        )
+
+    def frame_comments(self, row: int) -> tuple[str, ...]:
+        """See `FrameSource`."""
+        return tuple(self.reader.frame_comments(row))
+
+    def close(self) -> None:
+        """See `FrameSource`."""
+        self.source.close()
+
     def _refill(self) -> bool:
         stream = self.stream
         try:

@@ -99,8 +99,13 @@ class Stream:
 
     def finish_batch(self) -> None:
         """Give the rows of SLL2 captures their points."""
+        if not self._sll2:
+            return
         frames = self.frames
-        for place, interface in self._sll2.items():
+        # Only what this batch holds: a file may describe thousands of interfaces.
+        places = {place for place in frames.point[: frames.count] if place < 0}
+        for place in sorted(places, reverse=True):
+            interface = self._sll2[place]
             row = 0
             while (
                 row := self.walk.split_sll2(frames, row, place, interface.known, interface.points)
@@ -146,7 +151,8 @@ class Stream:
             self._base += self.position
             self.position, self.end = 0, left
         if needed > len(self.buffer):
-            self.buffer.extend(bytes(needed - len(self.buffer)))
+            # A new one: the old may still be looked at through a NumPy array.
+            self.buffer = self.frames.buffer = self.buffer + bytes(needed - len(self.buffer))
 
     def _read(self) -> bool:
         """Fill the buffer (from a pipe: with what has come); return False at the end.
