@@ -21,6 +21,16 @@ def disabled() -> bool:
     return os.environ.get("GENEVECAP_DISABLE_KERNELS") == "1"
 
 
+def not_built() -> list[str]:
+    """Return the names of the kernels that have a source here and nothing compiled that loads."""
+    folder = Path(__file__).parent
+    names = [
+        ".".join((folder.name, *path.relative_to(folder).with_suffix("").parts))
+        for path in folder.rglob("_kernel_*.py")
+    ]
+    return sorted(name for name in names if load(name) is None)
+
+
 def load(name: str) -> ModuleType | None:
     """Return the compiled kernel `name` (dotted, in this package), None where it was not built."""
     if disabled():
@@ -40,7 +50,8 @@ def load(name: str) -> ModuleType | None:
             sys.modules[name] = module
             try:
                 spec.loader.exec_module(module)
-            except ImportError:  # a kernel that this one needs was not built
+            # A kernel that this one needs was not built, or was built from another version.
+            except (ImportError, TypeError, ValueError):
                 del sys.modules[name]
                 continue
             return module

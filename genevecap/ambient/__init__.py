@@ -87,6 +87,8 @@ class RedirectMode:
 
     name: ClassVar[str]
     """As CONTRACT calls it."""
+    title: ClassVar[str]
+    """For people."""
     versions: ClassVar[str]
     """Istio versions that use it."""
     vnis: ClassVar[tuple[int, ...]] = ()
@@ -140,6 +142,19 @@ def hbone_flows(signs: Signs) -> list[FlowSign]:
         if (flow.destination_port == HBONE_PORT and (flow.source_port or 0) >= _FIRST_CLIENT_PORT)
         or (flow.source_port == HBONE_PORT and (flow.destination_port or 0) >= _FIRST_CLIENT_PORT)
     ]
+
+
+_WITHOUT_MODE = {
+    "mixed": "several redirect modes at once",
+    "unknown": "HBONE is there, how it is redirected is not visible from these points",
+    "none": "no ambient traffic: neither HBONE nor Istio's VNIs",
+}
+
+
+def describe(mode: str) -> str:
+    """Return what a mode that `recognise` gave means, for people."""
+    known = modes().get(mode)
+    return _WITHOUT_MODE[mode] if known is None else f"{known.title} (Istio {known.versions})"
 
 
 def _hbone_evidence(signs: Signs) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ class Ebpf(RedirectMode):
     """The same packet on two veths, with ztunnel's MAC on the second."""
 
     name = "ebpf"
+    title = "eBPF redirection"
     versions = "1.18 pre-releases, 1.20"
 
     @classmethod

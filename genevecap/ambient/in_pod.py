@@ -17,6 +17,7 @@ class InPod(RedirectMode):
     """Traffic is redirected inside each pod's own network namespace."""
 
     name = "in-pod"
+    title = "in-pod redirection"
     versions = "1.21 and later"
 
     @classmethod

@@ -20,6 +20,7 @@ class IptablesGeneve(RedirectMode):
     """Node and ztunnel pod joined by two Geneve devices."""
 
     name = "iptables-geneve"
+    title = "iptables and Geneve redirection"
     versions = "1.18 to 1.20"
 
     vnis = (INBOUND_VNI, OUTBOUND_VNI)

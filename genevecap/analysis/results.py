@@ -7,6 +7,7 @@ Names are CONTRACT's keys; times are int64 nanoseconds, sizes octets, addresses 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +66,12 @@ class CaptureSummary:
     """What wrote the file (shb_userappl), raw text."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TunnelSummary:
-    """One direction of one tunnel at one nesting depth."""
+class TunnelSummary(NamedTuple):
+    """One direction of one tunnel at one nesting depth.
+
+    A named tuple, because there may be tens of thousands: a frozen dataclass takes eight times as
+    long to make.
+    """
 
     kind: str
     vni: int | None
@@ -158,6 +162,8 @@ class AmbientSummary:
 
     mode: str
     evidence: tuple[str, ...]
+    description: str = ""
+    """What the mode means, for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from ..addresses import address_text, parse_address
 from ..ambient import (
@@ -15,6 +16,7 @@ from ..ambient import (
     RedirectSign,
     Signs,
     TunnelSign,
+    describe,
     modes,
     recognise,
 )
@@ -112,8 +114,8 @@ def capture_summary(state: InputState) -> CaptureSummary:
         raise ValueError("the capture was not opened")
     return CaptureSummary(
         path=state.spec.path,
-        format=capture.reader.format,
-        compression=capture.source.compression,
+        format=capture.format,
+        compression=capture.compression,
         packets=capture.packets,
         captured_bytes=capture.captured_bytes,
         wire_bytes=capture.wire_bytes,
@@ -132,8 +134,8 @@ def capture_summary(state: InputState) -> CaptureSummary:
             )
             for point in capture.points.of_capture(capture.index)
         ),
-        comments=tuple(capture.reader.comments),
-        application=capture.reader.application,
+        comments=capture.comments,
+        application=capture.application,
     )
 
 
@@ -143,21 +145,23 @@ def _optional(number: int) -> int | None:
 
 
 def _tunnels(counts: list[TunnelCount]) -> tuple[TunnelSummary, ...]:
-    rows = sorted(counts, key=lambda t: (-t[9], -t[10], *t[:9]))
+    rows = sorted(counts)  # by key, for those that are equal in what decides
+    rows.sort(key=itemgetter(9, 10), reverse=True)  # packets, wire_bytes
     return tuple(
-        TunnelSummary(  # unpacked below: there may be tens of thousands, and names are slower
-            kind=TUNNEL_NAMES[kind],
-            vni=None if vni < 0 else vni,
-            source=address_text(version, source_hi, source_lo),
-            destination=address_text(version, destination_hi, destination_lo),
-            port=None if port < 0 else port,
-            depth=depth,
-            packets=packets,
-            wire_bytes=wire_bytes,
-            overhead_bytes=overhead_bytes,
-            inner_flows=inner_flows,
-            first_ns=None if first_ns == NO_TIME else first_ns,
-            last_ns=None if last_ns == NO_TIME else last_ns,
+        # Unpacked, and given by position: there may be tens of thousands, and names are slower.
+        TunnelSummary(
+            TUNNEL_NAMES[kind],
+            None if vni < 0 else vni,
+            address_text(version, source_hi, source_lo),
+            address_text(version, destination_hi, destination_lo),
+            None if port < 0 else port,
+            depth,
+            packets,
+            wire_bytes,
+            overhead_bytes,
+            inner_flows,
+            None if first_ns == NO_TIME else first_ns,
+            None if last_ns == NO_TIME else last_ns,
         )
         for (
             kind,
@@ -272,7 +276,7 @@ def _ambient(
             redirects=redirects,
         )
     )
-    return AmbientSummary(mode=mode, evidence=evidence)
+    return AmbientSummary(mode=mode, evidence=evidence, description=describe(mode))
 
 
 def _tunnel_signs(tunnels: list[TunnelCount]) -> tuple[TunnelSign, ...]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -124,15 +125,20 @@ def inspect(
     breaks a rule, and what could not be decoded.  Packets are counted where they were seen: one
     that was captured at three points counts three times.
 
-    Several captures are read side by side; CAPTURE is [NAME[@HOST]=]PATH or - for standard input,
-    which may still be growing.
+    Several captures are read one after the other; CAPTURE is [NAME[@HOST]=]PATH, or - for standard
+    input, which may still be growing.
     """
     request = _Request(inputs, selector, settings, gate, output)
-    if view.frame is not None:
-        return request.frame(view.frame)
-    if view.packets:
-        return request.packets()
-    return request.summary(view.table)
+    # Nothing that is made on the way is part of a cycle, and there may be a great deal of it.
+    gc.disable()
+    try:
+        if view.frame is not None:
+            return request.frame(view.frame)
+        if view.packets:
+            return request.packets()
+        return request.summary(view.table)
+    finally:
+        gc.enable()
 
 
 class _Request:

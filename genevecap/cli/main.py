@@ -125,8 +125,12 @@ def main() -> None:
 def _print_version(ctx: click.Context) -> None:
     from .. import __version__
     from ..decode import decoder_name
+    from ..kernels import not_built
 
-    click.echo(f"genevecap {__version__} ({decoder_name()} decoder)")
+    decoder = f"{decoder_name()} decoder"
+    if decoder_name() == "compiled" and (missing := not_built()):
+        decoder += f"; not compiled: {', '.join(missing)}"
+    click.echo(f"genevecap {__version__} ({decoder})")
     ctx.exit()
 
 

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from secrets import token_hex
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from ..errors import UsageError
@@ -113,7 +112,7 @@ def _replacing(target: Path) -> Iterator[IO[str]]:
             yield stream
         return
     final = Path(os.path.realpath(target))
-    beside = final.with_name(f".{final.name[:80]}.{token_hex(4)}.part")
+    beside = final.with_name(f".{final.name[:80]}.{os.urandom(4).hex()}.part")
     stream = _open(beside, "x", target)
     try:
         with stream:

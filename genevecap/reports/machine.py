@@ -216,7 +216,8 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
 
 def _fields(value: Any) -> Row:
     """Return the fields of a result that holds plain values only."""
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    names = getattr(value, "_fields", None) or value.__dataclass_fields__  # a named tuple, or not
+    return {name: getattr(value, name) for name in names}
 
 
 def _capture(capture: CaptureSummary) -> Row:

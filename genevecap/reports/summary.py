@@ -30,15 +30,6 @@ LIMITS = {"tunnels": 6, "options": 5, "top_flows": 5, "findings": 5, "stops": 4,
 
 EVIDENCE_LINES = 3
 
-MODES = {
-    "iptables-geneve": "iptables and Geneve redirection (Istio 1.18 to 1.20)",
-    "ebpf": "eBPF redirection (Istio 1.20)",
-    "in-pod": "in-pod redirection (Istio 1.21 and later)",
-    "mixed": "several redirect modes at once",
-    "unknown": "HBONE is there, how it is redirected is not visible from these points",
-    "none": "no ambient traffic: neither HBONE nor Istio's VNIs",
-}
-
 
 def summary_lines(result: InspectResult, style: Style) -> Iterator[str]:
     """Yield the lines of the summary."""
@@ -119,7 +110,7 @@ def _when(result: InspectResult, packets: int, octets: int, style: Style) -> Ite
 
 def _ambient(ambient: AmbientSummary, style: Style) -> Iterator[str]:
     found = ambient.mode != "none"
-    note = MODES.get(ambient.mode, "")
+    note = ambient.description
     mode = style.paint(printable(ambient.mode), "good" if found else None)
     head = "Istio ambient: "
     room = style.width - len(head) - cells(ambient.mode) - 2

@@ -113,7 +113,11 @@ RESULT = InspectResult(
     top_flows=(FLOW, replace(FLOW, vni=None, protocol="icmp", source_port=None)),
     stops=StopCounts(complete=37, truncated=2, unsupported=1),
     findings=(FINDING,),
-    ambient=AmbientSummary(mode="iptables-geneve", evidence=("VNI 1000 between two pods",)),
+    ambient=AmbientSummary(
+        mode="iptables-geneve",
+        evidence=("VNI 1000 between two pods",),
+        description="iptables and Geneve redirection (Istio 1.18 to 1.20)",
+    ),
     stop_layers=(
         StopLayerCount(stop="truncated", layer="tcp", packets=2),
         StopLayerCount(stop="unsupported", layer="ip-proto-89", packets=1),

@@ -78,7 +78,7 @@ def test_a_capture_that_is_in_order_needs_few_lines():
 
 
 def test_long_lists_are_cut_and_say_where_the_rest_is():
-    many = replace(RESULT, tunnels=tuple(replace(TUNNEL, vni=vni) for vni in range(43)))
+    many = replace(RESULT, tunnels=tuple(TUNNEL._replace(vni=vni) for vni in range(43)))
     assert "… 37 more (--table tunnels)" in "\n".join(summary_lines(many, Style()))
     assert len(list_lines(many, "tunnels", Style())) == 44
 
