@@ -108,6 +108,9 @@ def _file_capture() -> type[Any]:
                     except TimeoutError:
                         with suppress(ProcessLookupError):
                             os.kill(process.pid, signal.SIGKILL)
+                        # wait() ends with the pipes, and one that nobody reads never ends.
+                        if process.stdout is not None:
+                            await process.stdout.read()
                         await process.wait()
                 await super().close_async()
             finally:
