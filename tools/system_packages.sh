@@ -16,6 +16,9 @@ need tshark tshark
 need tcpdump tcpdump
 need ovs-vswitchd openvswitch-switch
 need ip iproute2
+need iptables iptables
+need clang clang
+need conntrack conntrack
 need zstd zstd
 need zsh zsh
 need fish fish
