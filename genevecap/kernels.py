@@ -22,13 +22,13 @@ def disabled() -> bool:
 
 
 def not_built() -> list[str]:
-    """Return the names of the kernels that have a source here and nothing compiled that loads."""
+    """Return the names of the kernels that have a source here and nothing compiled beside it."""
     folder = Path(__file__).parent
-    names = [
+    return sorted(
         ".".join((folder.name, *path.relative_to(folder).with_suffix("").parts))
         for path in folder.rglob("_kernel_*.py")
-    ]
-    return sorted(name for name in names if load(name) is None)
+        if not any(path.with_suffix(suffix).exists() for suffix in EXTENSION_SUFFIXES)
+    )
 
 
 def load(name: str) -> ModuleType | None:

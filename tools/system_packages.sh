@@ -18,7 +18,8 @@ need ovs-vswitchd openvswitch-switch
 need ip iproute2
 need iptables iptables
 need clang clang
-need conntrack conntrack
+need ipset ipset
+need sysctl procps
 need zstd zstd
 need zsh zsh
 need fish fish

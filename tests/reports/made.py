@@ -103,8 +103,7 @@ RESULT = InspectResult(
     captures=(CAPTURE,),
     tunnels=(
         TUNNEL,
-        replace(
-            TUNNEL,
+        TUNNEL._replace(
             source="2001:db8:1234:5678:9abc:def0:1234:5678",
             destination="2001:db8:1234:5678:9abc:def0:1234:5679",
         ),
