@@ -82,6 +82,7 @@ golden: $(STAMPS)/test ## Write the golden outputs anew; review the difference.
 .PHONY: samples
 samples: $(STAMPS)/test system-packages ## Record samples/ anew in network namespaces (needs root).
 	$(BIN)/python -m tests.lab.record_samples
+	if [ -d ../shared/lab ]; then $(BIN)/python -m tests.lab.cut_samples ../shared/lab samples; fi
 
 .PHONY: bench
 bench: $(STAMPS)/test ## Measure speed, memory and start-up time.
