@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from ..errors import DamagedCapture, NotACapture
 from .linktypes import LINK_TYPE_MASK
-from .records import MAX_RECORD_BYTES, OTHER, PCAP_MAGICS, PcapLayout, is_file_header
+from .records import OTHER, PCAP_MAGICS, PcapLayout, is_file_header
 from .stream import FormatReader, Stream
 
 FILE_HEADER_BYTES = 24
@@ -105,5 +105,5 @@ class PcapReader(FormatReader):
             record=stream.next_frame,
             offset=stream.file_offset(),
             needed=layout.header_bytes if joined else layout.header_bytes + captured,
-            had=0 if joined else layout.header_bytes + MAX_RECORD_BYTES,
+            had=0 if joined else stream.octets_left(),
         )

@@ -122,7 +122,7 @@ class PcapngReader(FormatReader):
             raise self._damage(
                 f"its length of {length} octets is not plausible",
                 needed=whole,
-                had=min(length, MAX_RECORD_BYTES),
+                had=length if length <= MAX_RECORD_BYTES else stream.octets_left(),
             )
         return length
 

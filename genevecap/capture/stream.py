@@ -8,6 +8,7 @@ again and again; what a batch has not consumed is moved to its front.
 from __future__ import annotations
 
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -96,6 +97,13 @@ class Stream:
         """Move what is left to the front and read on; return False at the end of the input."""
         self._rewind(self.needed)
         return self._read()
+
+    def octets_left(self) -> int:
+        """Return the octets from `position` on that the buffer has room for; waits for no pipe."""
+        if not self._source.live:
+            with suppress(StreamDamage, UnreadableCapture):
+                self._read()
+        return self.end - self.position
 
     def finish_batch(self) -> None:
         """Give the rows of SLL2 captures their points."""
