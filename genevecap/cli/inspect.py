@@ -6,7 +6,9 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import click
@@ -25,7 +27,7 @@ from .options import (
     output_options,
     selector_options,
 )
-from .output import Sink, is_terminal, open_sink, output_style
+from .output import NothingToSay, Sink, is_terminal, open_sink, output_style
 from .progress import show_progress
 
 if TYPE_CHECKING:
@@ -166,7 +168,7 @@ class _Request:
         """Print the summary, or one list of it."""
         from ..analysis.summary import inspect as analyse
 
-        with open_sink(self._output, self._paths) as sink:
+        with suppress(NothingToSay), open_sink(self._output, self._paths) as sink:
             with show_progress() as progress:
                 result = analyse(
                     self._inputs.specs,
@@ -175,9 +177,9 @@ class _Request:
                     progress=progress,
                 )
             result = self._judge(result)
-            # Where nothing at all could be read there is nothing to show.
-            if result.captures:
-                sink.pieces(self._summary_pieces(result, only))
+            if not result.captures:  # nothing of any input could be read
+                raise NothingToSay
+            sink.pieces(self._summary_pieces(result, only))
         for problem in result.problems:
             self._outcome.problem(problem)
         return self._outcome.code
@@ -218,6 +220,7 @@ class _Request:
         prompt = self._inputs.growing
         quiet = self._output.path is not None or not is_terminal(sys.stdout)
         with (
+            suppress(NothingToSay),
             show_progress(wanted=quiet) as progress,
             open_sink(self._output, self._paths, prompt=prompt) as sink,
         ):
@@ -229,7 +232,11 @@ class _Request:
                 progress=progress,
             )
             interruptible = Interruptible()
-            self._write_rows(map(self._judged, interruptible.rows(rows)), sink)
+            judged = map(self._judged, interruptible.rows(rows))
+            first = list(islice(judged, 1))
+            if not first and self._outcome.failed.issuperset(self._paths):
+                raise NothingToSay  # nothing of any input could be read
+            self._write_rows(chain(first, judged), sink)
             if interruptible.interrupted:
                 self._outcome.add(ExitCode.INTERRUPTED)
         return self._outcome.code

@@ -41,11 +41,14 @@ class Outcome:
 
     def __init__(self) -> None:
         self._codes: set[ExitCode] = set()
+        self.failed: set[str] = set()
+        """Paths of inputs that could not be read, or not to their end."""
 
     def problem(self, problem: Problem) -> None:
         """Print a problem with an input; one of severity `error` ends the run in exit code 3."""
         if problem.severity == "error":
             self._codes.add(ExitCode.UNREADABLE)
+            self.failed.add(problem.path)
         click.echo(f"{problem.severity}: {printable(problem.message)}", err=True)
 
     def add(self, code: ExitCode) -> None:

@@ -74,6 +74,10 @@ def is_terminal(stream: IO[str] | None) -> bool:
         return False
 
 
+class NothingToSay(Exception):
+    """Ends a sink's block without a result: an earlier file of the same name stays as it is."""
+
+
 @contextmanager
 def open_sink(
     choice: OutputChoice, inputs: Sequence[str], *, prompt: bool = False
