@@ -103,7 +103,8 @@ def geneve(f):
         f.findings |= G08
     if h[1] & 0x80:
         f.findings |= G09
-    geneve_options(f, t, p + 8, p + header, (h[1] & 0x40) != 0)
+    if p + header <= f.end:  # else what stands there is not options
+        geneve_options(f, t, p + 8, p + header, (h[1] & 0x40) != 0)
     if not fits(f, p, header, GENEVE):
         if f.stop == MALFORMED:
             f.findings |= G02

@@ -123,7 +123,9 @@ class Geneve(Protocol):
                 walk.findings |= _G09
             if first & RESERVED or low & RESERVED_LOW:
                 walk.findings |= _G08
-        if end != options:
+        if end > walk.window:
+            pass  # what stands there is not options
+        elif end != options:
             walk.tunnels.option_count[row] = _list_options(
                 walk, options, end, first & CRITICAL_FLAG
             )
