@@ -45,7 +45,7 @@ from .results import (
     TunnelSummary,
 )
 from .select import Selector
-from .tables import FlowCount, SummaryTables, TunnelCount, summary_tables
+from .tables import FindingCount, FlowCount, SummaryTables, TunnelCount, summary_tables
 
 TOP_FLOWS = 20
 """Flows that `top_flows` lists."""
@@ -247,11 +247,22 @@ def _findings(tables: SummaryTables, states: Sequence[InputState]) -> tuple[Find
                     FrameRef(capture=states[capture].spec.path, frame=frame)
                     for capture, frame in finding.frames
                 ),
-                display_filter=rule.display_filter,
+                display_filter=_frames_filter(finding) or rule.display_filter,
             )
         )
     order = ("error", "warning", "info")
     return tuple(sorted(result, key=lambda f: (order.index(f.severity), -f.packets, f.code)))
+
+
+def _frames_filter(finding: FindingCount) -> str | None:
+    """Return a filter for exactly these frames, where all of them are known and in one capture."""
+    captures = {capture for capture, _ in finding.frames}
+    if finding.packets > len(finding.frames) or len(captures) != 1:
+        return None
+    numbers = [str(frame) for _, frame in finding.frames]
+    if len(numbers) == 1:
+        return f"frame.number == {numbers[0]}"
+    return f"frame.number in {{{', '.join(numbers)}}}"
 
 
 def _ambient(

@@ -41,7 +41,7 @@ class GeneveOptionSum(Rule):  # noqa: D101  its attributes say it
     )
     remedy = "Update or reconfigure the tunnel endpoint that sends them."
     source = "RFC 8926 section 3.5"
-    display_filter = "geneve.option.length"
+    display_filter = "geneve.option.length.invalid || _ws.malformed"
 
 
 class GeneveCriticalUnannounced(Rule):  # noqa: D101  its attributes say it
@@ -64,7 +64,7 @@ class GeneveCriticalMissing(Rule):  # noqa: D101  its attributes say it
     explanation = "The C bit says that some option is critical; hardware may take its slow path."
     remedy = "Update the tunnel endpoint that sends them."
     source = "RFC 8926 section 3.4"
-    display_filter = "geneve.flags.critical == 1"
+    display_filter = "geneve.flags.critical == 1 && !(geneve.option.type.critical == 1)"
 
 
 class GeneveReserved(Rule):  # noqa: D101  its attributes say it
@@ -74,7 +74,9 @@ class GeneveReserved(Rule):  # noqa: D101  its attributes say it
     explanation = "Senders must clear them and receivers must ignore them; a later format may not."
     remedy = "Check that the port really carries Geneve, and the version of the sender."
     source = "RFC 8926 sections 3.4 and 3.5"
-    display_filter = "geneve.flags.reserved != 0 || geneve.reserved != 0"
+    display_filter = (
+        "geneve.flags.reserved != 0 || geneve.reserved != 0 || geneve.option.flags.reserved != 0"
+    )
 
 
 class GeneveControl(Rule):  # noqa: D101  its attributes say it

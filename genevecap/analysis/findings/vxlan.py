@@ -26,4 +26,6 @@ class VxlanReserved(Rule):  # noqa: D101  its attributes say it
     )
     remedy = "If it is VXLAN-GPE on another port, say so with --vxlan-gpe-port."
     source = "RFC 7348 section 5"
-    display_filter = "vxlan && (vxlan.flags != 0x0800 || vxlan.reserved8 != 0)"
+    display_filter = (
+        "vxlan.flags_reserved != 0 || vxlan.reserved8 != 0 || (vxlan.gbp != 0 && vxlan.flag_g == 0)"
+    )
