@@ -92,14 +92,14 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], style: Style
     widths = _fit(columns, rows, style.width)
     kept = [i for i, width in enumerate(widths) if width > 0]
     # The heading is a row like any other: as `headers=` it would be padded by two more columns.
-    body = [[style.paint(shorten(columns[i].title, widths[i]), "title") for i in kept]]
-    for row in rows:
-        line = []
-        for i in kept:
-            column = columns[i]
-            text = shorten(row[i], widths[i], middle=column.middle)
-            line.append(style.paint(text, column.role(row[i]) if column.role else None))
-        body.append(line)
+    plain = [[shorten(columns[i].title, widths[i]) for i in kept]]
+    plain += [[shorten(row[i], widths[i], middle=columns[i].middle) for i in kept] for row in rows]
+    body = [[style.paint(text, "title") for text in plain[0]]]
+    for row, line in zip(rows, plain[1:], strict=True):
+        roles = [(role(row[i]) if (role := columns[i].role) else None) for i in kept]
+        body.append([style.paint(text, each) for text, each in zip(line, roles, strict=True)])
+    if any(cells(text) != len(text) for line in plain for text in line):
+        return _padded(body, plain, [columns[i].right for i in kept])
     text = tabulate(
         body,
         tablefmt="plain",
@@ -109,10 +109,29 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], style: Style
     return [line.rstrip() for line in text.splitlines()]
 
 
+def _padded(
+    body: Sequence[Sequence[str]], plain: Sequence[Sequence[str]], right: Sequence[bool]
+) -> list[str]:
+    """Return lines padded by cells: tabulate pads by characters, and wide ones take two cells.
+
+    plain: the texts of `body` without their colours.
+    """
+    widths = [max(map(cells, column)) for column in zip(*plain, strict=True)]
+    lines = []
+    for painted, texts in zip(body, plain, strict=True):
+        pads = [" " * (w - cells(text)) for w, text in zip(widths, texts, strict=True)]
+        line = [
+            pad + text if at_right else text + pad
+            for text, pad, at_right in zip(painted, pads, right, strict=True)
+        ]
+        lines.append((" " * GAP).join(line).rstrip())
+    return lines
+
+
 def _fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
     """Return the width of each column, 0 where it is left out."""
     natural = [
-        _column_width([column.title, *(row[i] for row in rows)])
+        max(map(cells, [column.title, *(row[i] for row in rows)]))
         if any(row[i] for row in rows)
         else 0
         for i, column in enumerate(columns)
@@ -131,11 +150,6 @@ def _fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -
             return widths
     _cut(widths, [min(w, 2) for w in widths], width)
     return widths
-
-
-def _column_width(texts: Sequence[str]) -> int:
-    """Return the width of a column; wide characters count extra, since padding ignores them."""
-    return max(map(len, texts)) + max(max(cells(text) - len(text), 0) for text in texts)
 
 
 def _cut(widths: list[int], floors: list[int], width: int) -> bool:
