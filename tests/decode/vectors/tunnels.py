@@ -210,7 +210,7 @@ GENEVE_VECTORS = [
                 "vni": 1,
                 "flags": 0x04006558,
                 "overhead_bytes": 48,
-                "options": [(0x0102, 1, 40, 4)],
+                "options": [],
             }
         ],
     ),
