@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..addresses import endpoint_text
@@ -42,22 +43,34 @@ def list_lines(result: InspectResult, name: str, style: Style) -> list[str]:
 
 def top_lines(result: InspectResult, name: str, limit: int, style: Style) -> list[str]:
     """Return the first rows of a list, and where the others are to be had."""
-    columns, rows = _BUILDERS[name](result)
-    return _cut_lines(columns, rows, name, limit, style)
+    whole = getattr(result, name, None)
+    if whole is None:
+        columns, rows = _BUILDERS[name](result)
+        return _cut_lines(columns, rows, len(rows), name, limit, style)
+    # Only what is shown becomes text: there may be tens of thousands.
+    columns, rows = _BUILDERS[name](replace(result, **{name: whole[:limit]}))
+    return _cut_lines(columns, rows, len(whole), name, limit, style)
 
 
 def early_stop_lines(result: InspectResult, limit: int, style: Style) -> list[str]:
     """Return how packets ended that were not decoded completely, like `top_lines`."""
     columns, rows = _stops(result)
-    return _cut_lines(columns, [row for row in rows if row[0] != "complete"], "stops", limit, style)
+    early = [row for row in rows if row[0] != "complete"]
+    return _cut_lines(columns, early, len(early), "stops", limit, style)
 
 
 def _cut_lines(
-    columns: Sequence[Column], rows: list[list[str]], name: str, limit: int, style: Style
+    columns: Sequence[Column],
+    rows: list[list[str]],
+    number: int,
+    name: str,
+    limit: int,
+    style: Style,
 ) -> list[str]:
+    """Return the first rows, and how many of the `number` there are beside them."""
     lines = table(columns, rows[:limit], style)
-    if len(rows) > limit:
-        lines.append(style.paint(f"… {count(len(rows) - limit)} more (--table {name})", "dim"))
+    if number > limit:
+        lines.append(style.paint(f"… {count(number - limit)} more (--table {name})", "dim"))
     return lines
 
 
