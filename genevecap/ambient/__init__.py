@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 HBONE_PORT = 15008
 """Inbound HBONE: istio/ztunnel src/config.rs, DEFAULT_INBOUND_PORT (1.18 to 1.31)."""
@@ -22,9 +22,8 @@ INBOUND_PLAINTEXT_PORT = 15006
 _FIRST_CLIENT_PORT = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TunnelSign:
-    """A tunnel direction that was seen; addresses are text."""
+class TunnelSign(NamedTuple):
+    """A tunnel direction that was seen; addresses are text (a named tuple: there may be many)."""
 
     kind: str
     vni: int | None
