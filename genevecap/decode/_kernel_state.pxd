@@ -4,9 +4,9 @@
 # `docs/decoding.md` is the specification; names follow it.  A protocol function
 #   * is called with `position` at its first octet,
 #   * asks `fits` before it reads, lists itself with `begin`,
-#   * sets `position` and `next` and returns 1, or returns what a `stop…` function gives (0).
+#   * sets `position` and `next` and returns 1, or returns what `end_at`, `complete` or `fits` give (0).
 # Reads are checked against the captured octets whatever a protocol function believes: one that
-# asks for more gets 0 and `overrun` is counted, which tests demand to stay 0.
+# asks for more gets 0 and `overruns` counts it, which tests demand to stay 0.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -226,13 +226,6 @@ cdef inline uint32_t u32(Frame *f, uint64_t p) noexcept nogil:
         return 0
     return ((<uint32_t>f.data[p] << 24) | (<uint32_t>f.data[p + 1] << 16)
             | (<uint32_t>f.data[p + 2] << 8) | f.data[p + 3])
-
-cdef inline uint64_t u48(Frame *f, uint64_t p) noexcept nogil:
-    return (<uint64_t>u16(f, p) << 32) | u32(f, p + 2)
-
-cdef inline uint64_t u64(Frame *f, uint64_t p) noexcept nogil:
-    return (<uint64_t>u32(f, p) << 32) | u32(f, p + 4)
-
 
 cdef inline bint end_at(Frame *f, uint8_t stop, uint32_t layer, uint64_t p) noexcept nogil:
     # End the frame at the layer that begins at p.

@@ -2,7 +2,7 @@
 """The readable decoder: drives the protocols of `protocols/` over frames and writes the columns.
 
 docs/decoding.md says what the columns hold.  This is the reference that the compiled kernel is
-compared with, the ground of the field tree (`detail.py`), and what decodes where nothing was
+compared with, the ground of the field tree (`detail/`), and what decodes where nothing was
 compiled.  It is written to be read, and then to be quick: no objects per field, columns once per
 frame, and one dictionary look-up per header.
 """
