@@ -6,7 +6,9 @@ from __future__ import annotations
 from . import Rule
 
 
-class TimeOutOfRange(Rule):  # noqa: D101  its attributes say it
+class TimeOutOfRange(Rule):
+    """A record that claims a time, but one that no report can show."""
+
     code = "C01"
     severity = "warning"
     message = "packets whose time does not fit 64-bit nanoseconds"

@@ -6,7 +6,9 @@ from __future__ import annotations
 from . import Rule
 
 
-class GeneveVersion(Rule):  # noqa: D101  its attributes say it
+class GeneveVersion(Rule):
+    """The two version bits say something other than 0."""
+
     code = "G01"
     severity = "error"
     message = "Geneve version is not 0"
@@ -19,7 +21,9 @@ class GeneveVersion(Rule):  # noqa: D101  its attributes say it
     display_filter = "geneve.version != 0"
 
 
-class GeneveTooShort(Rule):  # noqa: D101  its attributes say it
+class GeneveTooShort(Rule):
+    """Header and options are longer than what UDP carries."""
+
     code = "G02"
     severity = "error"
     message = "Geneve header does not fit its UDP payload"
@@ -31,7 +35,9 @@ class GeneveTooShort(Rule):  # noqa: D101  its attributes say it
     display_filter = "geneve && _ws.malformed"
 
 
-class GeneveOptionSum(Rule):  # noqa: D101  its attributes say it
+class GeneveOptionSum(Rule):
+    """Options leave a rest of the option area, or run past it."""
+
     code = "G03"
     severity = "error"
     message = "Geneve options do not add up to the option length"
@@ -44,7 +50,9 @@ class GeneveOptionSum(Rule):  # noqa: D101  its attributes say it
     display_filter = "geneve.option.length.invalid || _ws.malformed"
 
 
-class GeneveCriticalUnannounced(Rule):  # noqa: D101  its attributes say it
+class GeneveCriticalUnannounced(Rule):
+    """An option has its critical bit, the header does not say so."""
+
     code = "G05"
     severity = "error"
     message = "critical Geneve option in a header whose C bit is clear"
@@ -57,7 +65,9 @@ class GeneveCriticalUnannounced(Rule):  # noqa: D101  its attributes say it
     display_filter = "geneve.flags.critical == 0 && geneve.option.type.critical == 1"
 
 
-class GeneveCriticalMissing(Rule):  # noqa: D101  its attributes say it
+class GeneveCriticalMissing(Rule):
+    """The header announces a critical option that is not there."""
+
     code = "G06"
     severity = "warning"
     message = "Geneve C bit is set, but no option is critical"
@@ -67,7 +77,9 @@ class GeneveCriticalMissing(Rule):  # noqa: D101  its attributes say it
     display_filter = "geneve.flags.critical == 1 && !(geneve.option.type.critical == 1)"
 
 
-class GeneveReserved(Rule):  # noqa: D101  its attributes say it
+class GeneveReserved(Rule):
+    """Bits that senders must clear are set."""
+
     code = "G08"
     severity = "warning"
     message = "reserved bits are set in a Geneve header or option"
@@ -79,7 +91,9 @@ class GeneveReserved(Rule):  # noqa: D101  its attributes say it
     )
 
 
-class GeneveControl(Rule):  # noqa: D101  its attributes say it
+class GeneveControl(Rule):
+    """The packet is for the tunnel endpoint itself."""
+
     code = "G09"
     severity = "info"
     message = "Geneve control packets (O bit)"

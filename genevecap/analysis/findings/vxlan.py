@@ -6,7 +6,9 @@ from __future__ import annotations
 from . import Rule
 
 
-class VxlanNoIdentifier(Rule):  # noqa: D101  its attributes say it
+class VxlanNoIdentifier(Rule):
+    """The flag that makes the VNI valid is clear."""
+
     code = "V01"
     severity = "error"
     message = "VXLAN header without a valid VNI (I flag clear)"
@@ -16,7 +18,9 @@ class VxlanNoIdentifier(Rule):  # noqa: D101  its attributes say it
     display_filter = "vxlan && vxlan.flag_i == 0"
 
 
-class VxlanReserved(Rule):  # noqa: D101  its attributes say it
+class VxlanReserved(Rule):
+    """Bits that senders must clear are set, group policy apart."""
+
     code = "V02"
     severity = "warning"
     message = "reserved bits are set in a VXLAN header"
