@@ -140,6 +140,8 @@ class _Walk:
     def _ip(self, name: str, layer: Any) -> None:
         prefix = "ip" if name == "ipv4" else "ipv6"
         offset = _position(layer, f"{prefix}.version")
+        if self.layers[-2:-1] and self.layers[-2] in {"ipv4", "ipv6"}:
+            self._add_tunnel("ipip", None)
         self._measure(offset)
         protocol = _number(layer, "ip.proto") if name == "ipv4" else _last_next_header(layer)
         if name == "ipv4":
@@ -186,13 +188,22 @@ class _Walk:
                 flags["protocol"] = protocol
         else:
             vni = _number(layer, "vxlan.vni")
+        self._add_tunnel(kind, vni, options, flags)
+
+    def _add_tunnel(
+        self,
+        kind: str,
+        vni: int | None,
+        options: tuple[tuple[int, int, str], ...] = (),
+        flags: dict[str, int | bool] | None = None,
+    ) -> None:
         self.tunnels.append(
             TunnelReading(
                 kind=kind,
                 vni=vni,
                 carrier=self.ips[-1] if self.ips else None,
                 options=options,
-                flags=flags,
+                flags=flags or {},
                 overhead_bytes=None,
             )
         )

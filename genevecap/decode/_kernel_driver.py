@@ -101,22 +101,15 @@ IS_TUNNEL[VXLAN_GPE] = True
 def run(f: cython.pointer(Frame)) -> cython.void:
     """Decode one frame, from `f.next` at its first octet to where it stops."""
     code: cython.uint
-    nested_ip: cython.bint
     while True:
         code = f.next
         if f.layer_count == MAX_LAYERS:
             end_at(f, TOO_DEEP, code, f.position)
             break
-        # IP directly in IP is a tunnel, which is not decoded yet.
-        nested_ip = (
-            (code == IPV4 or code == IPV6)
-            and f.layer_count > 0
-            and (f.layer_code[f.layer_count - 1] == IPV4 or f.layer_code[f.layer_count - 1] == IPV6)
-        )
         if code < ENCODED_LAYERS and IS_TUNNEL[code] and f.tunnel_count == MAX_TUNNELS:
             end_at(f, TOO_DEEP, code, f.position)
             break
-        if code >= ENCODED_LAYERS or HANDLERS[code] == cython.NULL or nested_ip:
+        if code >= ENCODED_LAYERS or HANDLERS[code] == cython.NULL:
             begin(f, code, f.position)
             end_at(f, UNSUPPORTED, code, f.position)
             break

@@ -13,4 +13,4 @@ cdef uint64_t extension_headers(Frame *f, uint64_t p) noexcept nogil
 cdef IpRef new_ip(Frame *f, uint32_t version, uint64_t p) noexcept nogil
 cdef void note_first_fragment(Frame *f) noexcept nogil
 @cython.locals(layer=uint32_t)
-cdef bint by_protocol(Frame *f, uint64_t p) noexcept nogil
+cdef bint by_protocol(Frame *f, uint64_t p, uint32_t protocol) noexcept nogil

@@ -27,6 +27,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     u32,
     view,
 )
+from cython.cimports.genevecap.decode._kernel_tunnels import ip_in_ip
 from cython.cimports.libc.string import memset
 
 
@@ -95,7 +96,7 @@ def ipv4(f):
         return 0
     if ip.fragment & 0x1FFF:
         return end_at(f, FRAGMENT, IPV4, p)
-    return by_protocol(f, p + header)
+    return by_protocol(f, p + header, h[9])
 
 
 def ipv6(f):
@@ -130,7 +131,7 @@ def ipv6(f):
         return end_at(f, FRAGMENT, IPV6, p)
     if f.inner.protocol == 59:
         return complete(f, p)
-    return by_protocol(f, here)
+    return by_protocol(f, here, f.inner.protocol)
 
 
 def extension_headers(f, p):
@@ -167,9 +168,11 @@ def extension_headers(f, p):
     return here
 
 
-def by_protocol(f, p):
-    """Go on at p with what the IP protocol field says."""
-    layer = f.registry.ip_protocol[f.inner.protocol]
+def by_protocol(f, p, protocol):
+    """Go on at p with what an IP protocol number says."""
+    layer = f.registry.ip_protocol[protocol]
     if layer == 0:
-        return go_on(f, p, IP_PROTOCOL_SPACE | f.inner.protocol)
+        return go_on(f, p, IP_PROTOCOL_SPACE | protocol)
+    if layer == IPV4 or layer == IPV6:
+        return ip_in_ip(f, p, layer)
     return go_on(f, p, layer)

@@ -48,6 +48,7 @@ cdef enum:
     KIND_GENEVE = 1
     KIND_VXLAN = 2
     KIND_VXLAN_GPE = 3
+    KIND_IPIP = 8
 
 cdef enum:
     G01 = 1

@@ -4,7 +4,8 @@ from libc.stdint cimport uint32_t, uint64_t
 from ._kernel_state cimport Frame, Octets, Tunnel, TunnelRef
 
 @cython.locals(t=TunnelRef)
-cdef Tunnel *new_tunnel(Frame *f, uint32_t kind, uint64_t p) noexcept nogil
+cdef Tunnel *new_tunnel(Frame *f, uint32_t kind, uint64_t p, uint64_t end, uint32_t flags) noexcept nogil
+cdef bint ip_in_ip(Frame *f, uint64_t p, uint32_t layer) noexcept nogil
 @cython.locals(area=uint64_t, here=uint64_t, protocol=uint32_t)
 cdef bint geneve_fits(Frame *f, uint64_t p) noexcept nogil
 @cython.locals(h=Octets, t=TunnelRef, p=uint64_t, first=uint32_t, header=uint64_t, protocol=uint32_t)
@@ -13,5 +14,5 @@ cdef bint geneve(Frame *f) noexcept nogil
 cdef void geneve_options(Frame *f, Tunnel *t, uint64_t begins, uint64_t ends, bint critical_flag) noexcept nogil
 @cython.locals(h=Octets, t=TunnelRef, p=uint64_t, flags=uint32_t, policy=uint32_t, reserved=uint32_t)
 cdef bint vxlan(Frame *f) noexcept nogil
-@cython.locals(t=TunnelRef, p=uint64_t, flags=uint32_t, following=uint32_t, layer=uint32_t)
+@cython.locals(h=Octets, t=TunnelRef, p=uint64_t, flags=uint32_t, following=uint32_t, layer=uint32_t)
 cdef bint vxlan_gpe(Frame *f) noexcept nogil

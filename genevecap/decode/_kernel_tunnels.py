@@ -17,11 +17,13 @@ from cython.cimports.genevecap.decode._kernel_state import (
     G09,
     GENEVE,
     KIND_GENEVE,
+    KIND_IPIP,
     KIND_VXLAN,
     KIND_VXLAN_GPE,
     MALFORMED,
     MAX_TUNNELS,
     NEXT_PROTOCOL_SPACE,
+    TOO_DEEP,
     UNSUPPORTED,
     V01,
     V02,
@@ -36,14 +38,16 @@ from cython.cimports.genevecap.decode._kernel_state import (
     go_on,
     u8,
     u16,
-    u32,
     view,
 )
 
 
-def new_tunnel(f, kind, p):
-    """Begin a tunnel row for the header at p, carried by the innermost IP header so far."""
-    if f.tunnel_count < MAX_TUNNELS:  # as `run` has seen to; a row too many must stay inside
+def new_tunnel(f, kind, p, end, flags):
+    """Begin a tunnel row for the header from p to `end`, carried by the innermost IP header.
+
+    flags: its first 32 bits.
+    """
+    if f.tunnel_count < MAX_TUNNELS:  # as callers have seen to; a row too many must stay inside
         f.tunnel_count += 1
     t = cython.address(f.tunnels[f.tunnel_count - 1])
     f.tunnel_open = 1
@@ -58,12 +62,20 @@ def new_tunnel(f, kind, p):
     t.destination_port = f.inner.destination_port
     t.ip_offset = f.inner.offset
     t.header_offset = p
-    t.overhead_end = p + 8
-    t.flags = u32(f, p)
+    t.overhead_end = end if end < f.end else f.end
+    t.flags = flags
     t.identifier = 0
     t.option_start = f.option_count
     t.option_count = 0
     return t
+
+
+def ip_in_ip(f, p, layer):
+    """RFC 2003, RFC 2473, RFC 4213: the IP header at p is carried by the one before it."""
+    if f.tunnel_count == MAX_TUNNELS:
+        return end_at(f, TOO_DEEP, layer, p)
+    new_tunnel(f, KIND_IPIP, p, p, 0)
+    return go_on(f, p, layer)
 
 
 def geneve_fits(f, p):
@@ -95,10 +107,9 @@ def geneve(f):
     if first >> 6:
         f.findings |= G01
         return end_at(f, UNSUPPORTED, GENEVE, p)
-    t = new_tunnel(f, KIND_GENEVE, p)
-    t.vni = be32(h + 4) >> 8
     header = 8 + (first & 0x3F) * 4
-    t.overhead_end = p + header if p + header < f.end else f.end
+    t = new_tunnel(f, KIND_GENEVE, p, p + header, be32(h))
+    t.vni = be32(h + 4) >> 8
     if h[1] & 0x3F or h[7]:
         f.findings |= G08
     if h[1] & 0x80:
@@ -161,7 +172,7 @@ def vxlan(f):
     begin(f, VXLAN, p)
     flags = h[0]
     policy = h[1]
-    t = new_tunnel(f, KIND_VXLAN, p)
+    t = new_tunnel(f, KIND_VXLAN, p, p + 8, be32(h))
     t.vni = be32(h + 4) >> 8
     if not flags & 0x08:
         f.findings |= V01
@@ -179,19 +190,20 @@ def vxlan_gpe(f):
     p = f.position
     if not fits(f, p, 8, VXLAN_GPE):
         return 0
+    h = view(f, p, 8)
     begin(f, VXLAN_GPE, p)
-    flags = u8(f, p)
+    flags = h[0]
     if flags & 0x30:
         return end_at(f, UNSUPPORTED, VXLAN_GPE, p)
-    t = new_tunnel(f, KIND_VXLAN_GPE, p)
+    t = new_tunnel(f, KIND_VXLAN_GPE, p, p + 8, be32(h))
     if flags & 0x08:
-        t.vni = u32(f, p + 4) >> 8
+        t.vni = be32(h + 4) >> 8
     else:
         f.findings |= V01
-    if flags & 0xC0 or u16(f, p + 1) or u8(f, p + 7):
+    if flags & 0xC0 or be16(h + 1) or h[7]:
         f.findings |= V02
     if not flags & 0x04:
         return go_on(f, p + 8, ETHERNET)
-    following = u8(f, p + 3)
+    following = h[3]
     layer = f.registry.gpe_protocol[following]
     return go_on(f, p + 8, layer if layer else NEXT_PROTOCOL_SPACE | following)

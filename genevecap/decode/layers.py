@@ -84,7 +84,7 @@ IP_PROTOCOLS = {
     58: Layer.ICMPV6,
     132: Layer.SCTP,
 }
-"""IP-in-IP (4, 41) is a tunnel and comes with the other tunnels: until then it is `unsupported`."""
+"""IP directly in IP (4, 41) is a tunnel: RFC 2003, RFC 2473, RFC 4213."""
 
 LINK_TYPES = {
     0: Layer.NULL,

@@ -13,9 +13,8 @@ from array import array
 from typing import TYPE_CHECKING
 
 from ..columns import MAX_LAYERS, MAX_OPTIONS, MAX_TUNNELS, DecodedBatch, FrameBatch, Stop
-from .layers import IP_PROTOCOLS, LINK_TYPE_SPACE, LINK_TYPES
+from .layers import LINK_TYPE_SPACE, LINK_TYPES
 from .protocols import PROTOCOLS, Walk
-from .protocols.ipv4 import IP_IN_IP, NEXT_LAYER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +30,6 @@ _DECODERS: dict[int, Entry] = {
     for code, protocol in PROTOCOLS.items()
 }
 """By layer code: octets of the fixed header, whether it is a tunnel, the function."""
-
-_LISTED = {NEXT_LAYER[number]: IP_PROTOCOLS[number] for number in IP_IN_IP}
-"""Codes that have a decoder of their own, or none, under which a layer is not listed."""
 
 _MINUS_ONE = frozenset(
     ("outer_source_port", "outer_destination_port", "inner_source_port", "inner_destination_port")
@@ -56,7 +52,6 @@ def follow(walk: Walk, code: int, offset: int) -> None:
     for row in range(first, first + MAX_LAYERS):
         entry = decoders.get(code)
         if entry is None:
-            code = _LISTED.get(code, code)
             codes[row] = code
             offsets[row] = offset
             walk.layer_end = row + 1
@@ -75,14 +70,16 @@ def follow(walk: Walk, code: int, offset: int) -> None:
         walk.layer_end = row + 1
         next_code = decode(walk, offset)
         if not next_code:
+            code = codes[row]  # a header may have listed itself under another name
             break
         code = next_code
         offset = walk.next
     else:
         walk.stop = Stop.TOO_DEEP
-    if walk.stop != _COMPLETE:
-        walk.stop_layer = code
-    walk.stop_offset = offset
+    if not walk.stop_layer:  # else the layer has said where it is
+        if walk.stop != _COMPLETE:
+            walk.stop_layer = code
+        walk.stop_offset = offset
     if walk.open_tunnel >= 0:
         walk.close_tunnel()
 

@@ -269,7 +269,6 @@ def test_protocol_behind_ipv6_extension_headers_is_the_next_layers():
     ("layers", "protocols", "skipped_at"),
     [
         ((ETH, ip(proto="47"), {"L": "gre", "proto": "0x0800"}, ip(), UDP), None, "gre"),
-        ((ETH, ip(proto="4"), ip("10.0.0.1", "10.0.0.2"), UDP), None, "ip-in-ip"),
         ((ETH, ipv6(nxt="51"), UDP), "eth:ethertype:ipv6:ah:udp", "ah"),
         ((ETH, ip(proto="50"), {"L": "esp"}), None, "esp"),
         ((ETH, {"L": "macsec"}, ip(), UDP), None, "macsec"),
@@ -328,15 +327,17 @@ def test_taking_a_layer_out_of_the_list_goes_on_below_it():
     assert tunnel.flags == {"key": 5}
     assert frame.reading.inner == inner("10.0.0.1", "10.0.0.2", 17, 40000, 53)
 
-    frame = decoded("ip-in-ip", ETH, ip(proto="41"), ipv6(), UDP)
-    assert [(t.kind, t.overhead_bytes) for t in frame.reading.tunnels] == [("ipip", 20)]
-    assert frame.reading.inner.source == "2001:db8::1"
-
     gtp = {"L": "gtp", "message": "0xff", "teid": "0x00000001"}
     udp = UDP | {"dstport": "2152"}
     frame = decoded("gtp", ETH, ip(), udp, gtp, ip("10.0.0.1", "10.0.0.2"), UDP)
     assert [(t.kind, t.flags) for t in frame.reading.tunnels] == [("gtpu", {"teid": 1})]
     assert frame.skipped_at is None
+
+
+def test_ip_directly_in_ip_is_a_tunnel():
+    frame = one(ETH, ip(proto="41"), ipv6(), UDP)
+    assert [(t.kind, t.overhead_bytes) for t in frame.reading.tunnels] == [("ipip", 20)]
+    assert frame.reading.inner.source == "2001:db8::1"
 
 
 def test_nvgre_is_gre_with_a_key_around_ethernet():

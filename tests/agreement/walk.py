@@ -22,9 +22,7 @@ from typing import Any
 
 from .readings import Inner, Option, Silent, Statement, Tunnel, address
 
-NOT_YET_DECODED = frozenset(
-    {"gre", "erspan", "nsh", "gtp", "ip-in-ip", "esp", "ah", "macsec", "wireguard"}
-)
+NOT_YET_DECODED = frozenset({"gre", "erspan", "nsh", "gtp", "esp", "ah", "macsec", "wireguard"})
 """Layers that come with a later version: frames are compared down to them.
 
 Implementing one means taking it out of here; `Walk` already knows how to go on below it.
@@ -196,8 +194,6 @@ class Walk:
     def _ip(self, step: Layer, rest: list[Layer]) -> bool:
         nested = self.ip is not None and not self.carried
         if nested:
-            if "ip-in-ip" in self.not_decoded:
-                return self._skip("ip-in-ip")
             self._add_tunnel("ipip", None, [step, *rest], 0, {"L": "ipip"})
         if not _is_readable_ip(step):
             return False

@@ -72,16 +72,21 @@ ECN = {0: "not ECN-capable", 1: "ECT(1)", 2: "ECT(0)", 3: "congestion experience
 
 _HEADER = Struct(">BBHHHBBHII")
 
-IP_IN_IP = (4, 41)
-"""IP in IP is a tunnel, not one more header: the registry has its decoder under its number."""
-
 NEXT_LAYER = tuple(
-    IP_PROTOCOL_SPACE | number
-    if number in IP_IN_IP
-    else IP_PROTOCOLS.get(number, IP_PROTOCOL_SPACE | number)
-    for number in range(256)
+    int(IP_PROTOCOLS.get(number, IP_PROTOCOL_SPACE | number)) for number in range(256)
 )
 """Layer code by IP protocol."""
+
+IP_LAYERS = frozenset((int(Layer.IPV4), int(Layer.IPV6)))
+
+
+def next_by_protocol(walk: Walk, protocol: int) -> int:
+    """Return the layer that an IP protocol number announces at `walk.next`.
+
+    IP directly in IP is a tunnel without a header of its own (RFC 2003, RFC 2473, RFC 4213).
+    """
+    code = NEXT_LAYER[protocol]
+    return walk.add_ip_in_ip(code) if code in IP_LAYERS else code
 
 
 class Ipv4(Protocol):
@@ -130,7 +135,7 @@ class Ipv4(Protocol):
             walk.narrow_by_ip(offset + total, first)
         if flags & FRAGMENT_OFFSET_MASK:
             return walk.end(Stop.FRAGMENT)
-        return NEXT_LAYER[protocol]
+        return next_by_protocol(walk, protocol)
 
     @staticmethod
     def fields(header: Header) -> None:

@@ -37,10 +37,10 @@ from ..layers import Layer
 from .fields import Header, hexadecimal
 from .ipv4 import (
     MORE_FRAGMENTS,
-    NEXT_LAYER,
     describe_length,
     describe_protocol,
     describe_traffic_class,
+    next_by_protocol,
 )
 from .protocol import Protocol
 from .walk import IpHeader, Walk
@@ -135,7 +135,7 @@ class Ipv6(Protocol):
             walk.narrow_by_ip(end + payload, None)
         if protocol in EXTENSIONS:
             return _follow_extensions(walk, header, owns_window)
-        return NEXT_LAYER[protocol] if protocol != NO_NEXT_HEADER else 0
+        return next_by_protocol(walk, protocol) if protocol != NO_NEXT_HEADER else 0
 
     @staticmethod
     def fields(header: Header) -> None:
@@ -205,7 +205,7 @@ def _follow_extensions(walk: Walk, header: IpHeader, owns_window: bool) -> int:
         return walk.cut(cut_at)
     if stop:
         return walk.end(stop)
-    return NEXT_LAYER[protocol] if protocol != NO_NEXT_HEADER else 0
+    return next_by_protocol(walk, protocol) if protocol != NO_NEXT_HEADER else 0
 
 
 def _name_header(number: int) -> str:

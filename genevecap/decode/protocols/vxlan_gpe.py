@@ -20,7 +20,7 @@ from ...columns import Finding, Stop, TunnelKind
 from ..layers import GPE_NEXT_PROTOCOLS, NEXT_PROTOCOL_SPACE, Layer, layer_name
 from .fields import Header, hexadecimal
 from .protocol import Protocol
-from .walk import Walk
+from .walk import NO_VNI, Walk
 
 FLAGS = 0
 RESERVED_OCTETS = 1
@@ -40,8 +40,6 @@ RESERVED = 0xC0FFFF00
 NEXT_PROTOCOL_MASK = 0x000000FF
 RESERVED_LOW = 0x000000FF
 """Of the second word, below the VNI."""
-
-NO_VNI = -1
 
 _HEADER = Struct(">II")
 # An attribute of an enum class costs 70 ns, a name of the module 10.

@@ -13,7 +13,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...columns import DecodedBatch, LayerTable, OptionTable, Stop, TunnelKind, TunnelTable
+from ...columns import (
+    MAX_TUNNELS,
+    DecodedBatch,
+    LayerTable,
+    OptionTable,
+    Stop,
+    TunnelKind,
+    TunnelTable,
+)
 
 if TYPE_CHECKING:
     from array import array
@@ -21,6 +29,9 @@ if TYPE_CHECKING:
 IpHeader = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
 """Version, protocol, source (hi, lo), destination (hi, lo), offset, length of the packet, TTL, TOS,
 identification, flags and fragment offset: in the order of the columns."""
+
+NO_VNI = -1
+_IPIP = TunnelKind.IPIP
 
 IP_OFFSET = 6
 IP_BYTES = 7
@@ -150,6 +161,13 @@ class Walk:
         self.stop = stop
         return 0
 
+    def end_at(self, stop: Stop, code: int, offset: int) -> int:
+        """Stop at another layer than the one being decoded. Returns 0, for no next layer."""
+        self.stop = stop
+        self.stop_layer = code
+        self.stop_offset = offset
+        return 0
+
     def unlist(self) -> None:
         """Take back the layer being decoded: its first octets say that it is something else."""
         self.layer_end -= 1
@@ -229,6 +247,13 @@ class Walk:
         self.link_end = end if end < self.window else self.window  # noqa: FURB136
         self.open_tunnel = row
         return row
+
+    def add_ip_in_ip(self, code: int) -> int:
+        """Add the tunnel that IP directly in IP is. Returns `code`, of the IP at `next`, or 0."""
+        if self.tunnels.count - self.tunnel_start >= MAX_TUNNELS:
+            return self.end_at(Stop.TOO_DEEP, code, self.next)
+        self.add_tunnel(_IPIP, NO_VNI, self.next, self.next, 0)
+        return code
 
     def close_tunnel(self) -> None:
         """Write the overhead of the innermost tunnel: no more link-layer headers follow."""

@@ -60,28 +60,6 @@ VECTORS = [
         ip={**V4, "protocol": 47, "bytes": 24, "ttl": 64},
     ),
     vector(
-        "ipv4-in-ipv4",
-        f"""
-        45 00 00 28 00 00 00 00 40 04 00 00 {FROM_A_TO_B}
-        45 00 00 14 00 00 00 00 40 3b 00 00 {FROM_A_TO_B}""",
-        link_type=RAW,
-        layers=[("raw", 0), ("ipv4", 0), ("ipv4", 20)],
-        stop="unsupported",
-        stop_layer="ipv4",
-        stop_offset=20,
-        ip={**V4, "protocol": 4, "bytes": 40, "ttl": 64},
-    ),
-    vector(
-        "ipv6-in-ipv4",
-        f"45 00 00 18 00 00 00 00 40 29 00 00 {FROM_A_TO_B} 60 00 00 00",
-        link_type=RAW,
-        layers=[("raw", 0), ("ipv4", 0), ("ipv6", 20)],
-        stop="unsupported",
-        stop_layer="ipv6",
-        stop_offset=20,
-        ip={**V4, "protocol": 41, "bytes": 24, "ttl": 64},
-    ),
-    vector(
         "ipv4-other-version",
         f"65 00 00 14 00 00 00 00 40 11 00 00 {FROM_A_TO_B}",
         link_type=228,
