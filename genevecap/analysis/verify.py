@@ -18,9 +18,10 @@ from .packets import packets
 from .results import PacketRow, Problem
 from .select import Selector
 from .summary import inspect
+from .tshark import find_tshark, tshark_version
 from .verify_compare import FIELDS, Comparison, compare
 from .verify_reading import Reading
-from .verify_tshark import Witness, decode_as, find_tshark, tshark_version
+from .verify_tshark import decode_as, witness
 
 if TYPE_CHECKING:
     from ..capture.spec import CaptureSpec
@@ -103,7 +104,7 @@ class Verification:
         self._settings = settings
         self._on_problem = on_problem
         self._progress = progress
-        self._tshark = find_tshark()
+        self._tshark = find_tshark("verify")
         self.tshark_version = tshark_version(self._tshark)
         self.captures: list[CaptureAgreement] = []
         """One per capture that was gone through; complete when `differences()` has ended."""
@@ -150,8 +151,8 @@ class Verification:
             return
         size = Path(spec.path).stat().st_size
         rules = decode_as(self._settings, ports)
-        with Witness(spec.path, tshark=self._tshark, rules=rules) as witness:
-            for row, reading in _side_by_side(rows, iter(witness)):
+        with witness(spec.path, tshark=self._tshark, rules=rules) as readings:
+            for row, reading in _side_by_side(rows, iter(readings)):
                 yield from tally.take(row, reading)
                 if self._progress is not None:
                     share = min(size, size * tally.seen // total)

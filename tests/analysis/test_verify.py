@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from genevecap.analysis import verify, verify_tshark
+from genevecap.analysis import tshark, verify, verify_tshark
 from genevecap.analysis.results import InnerRow, OptionRow, PacketRow, TunnelRow
 from genevecap.analysis.verify_compare import FIELDS, compare, time_ns
 from genevecap.analysis.verify_reading import IpReading, Reading, TunnelReading
@@ -349,8 +349,8 @@ def test_rules_for_ports():
 
 @needs_tshark
 def test_leaving_early_leaves_no_process_behind(samples):
-    with verify_tshark.Witness(
-        str(samples / "geneve-ovs.pcapng"), tshark=verify_tshark.find_tshark(), rules={}
+    with verify_tshark.witness(
+        str(samples / "geneve-ovs.pcapng"), tshark=tshark.find_tshark("the test"), rules={}
     ) as witness:
         assert next(iter(witness)).frame == 1
     assert not witness._thread.is_alive()
@@ -370,7 +370,9 @@ def test_a_file_that_tshark_refuses_is_an_error(tmp_path):
         bytes.fromhex("d4c3b2a1 0200 0400 00000000 00000000 ffff0000 ff0f0000") + bytes(15) + b"\0"
     )
     with (
-        verify_tshark.Witness(str(path), tshark=verify_tshark.find_tshark(), rules={}) as witness,
+        verify_tshark.witness(
+            str(path), tshark=tshark.find_tshark("the test"), rules={}
+        ) as witness,
         pytest.raises(GenevecapError, match="tshark: "),
     ):
         list(witness)
