@@ -54,6 +54,8 @@ IF_TSRESOL = 9
 IF_TSOFFSET = 14
 ISB_IFDROP = 5
 ISB_OSDROP = 7
+TLS_KEY_LOG = 0x544C534B
+"""Type of the secrets in a decryption secrets block; the other types are not of use here."""
 NRB_IPV4 = 1
 NRB_IPV6 = 2
 

@@ -47,6 +47,10 @@ class FrameSource(Protocol):
     def application(self) -> str | None:
         """What wrote it, raw text."""
 
+    @property
+    def key_logs(self) -> tuple[bytes, ...]:
+        """TLS key logs that it carries (decryption secrets blocks), as far as it was read."""
+
     def batches(self) -> Iterator[FrameBatch]:
         """Yield batches of frames; one is valid until the next is asked for.
 

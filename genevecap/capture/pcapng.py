@@ -35,6 +35,7 @@ from .blocks import (
     SECTION_HEADER,
     SHB_USERAPPL,
     SIMPLE_PACKET,
+    TLS_KEY_LOG,
     Interface,
     Section,
     add_to_table,
@@ -63,8 +64,6 @@ class PcapngReader(FormatReader):
         super().__init__(stream)
         self.names: dict[bytes, str] = {}
         """Address, 4 or 16 octets → host name, from name resolution blocks."""
-        self.secrets: list[tuple[int, bytes]] = []
-        """(type, data) of decryption secrets blocks; 0x544c534b is a TLS key log."""
         self._section = Section()
         self._orders: list[tuple[int, str]] = []
         """(first row, byte order) of the sections that have rows in the batch."""
@@ -337,8 +336,8 @@ class PcapngReader(FormatReader):
 
     def _read_secrets(self, body: int, size: int) -> None:
         kind, length = struct.unpack_from(self._section.order + "II", self.stream.buffer, body)
-        if 8 + length <= size and self._may_keep(length):
-            self.secrets.append((kind, bytes(self.stream.buffer[body + 8 : body + 8 + length])))
+        if kind == TLS_KEY_LOG and 8 + length <= size and self._may_keep(length):
+            self.key_logs.append(bytes(self.stream.buffer[body + 8 : body + 8 + length]))
 
     def _keep_comment(self, value: bytes) -> None:
         if self._may_keep(len(value)):

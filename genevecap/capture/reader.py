@@ -110,6 +110,11 @@ class Capture:
         """See `FrameSource`."""
         return self.reader.application
 
+    @property
+    def key_logs(self) -> tuple[bytes, ...]:
+        """See `FrameSource`."""
+        return tuple(self.reader.key_logs)
+
     def bytes_read(self) -> int:
         """See `FrameSource`."""
         return self.source.position()

@@ -196,6 +196,7 @@ class FormatReader:
         self.stream = stream
         self.comments: list[str] = []
         self.application: str | None = None
+        self.key_logs: list[bytes] = []
 
     def fill(self) -> bool:
         """Append rows to the batch from what is in the buffer.

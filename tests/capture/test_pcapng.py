@@ -330,7 +330,7 @@ def test_names_and_secrets_and_comments_are_kept(read_octets, ng):
     )
     reader = told.capture.reader
     assert reader.names == {bytes([10, 0, 0, 1]): "one", bytes(15) + b"\1": "self"}
-    assert reader.secrets == [(0x544C534B, keys), (7, b"odd")]
+    assert reader.key_logs == [keys]
     assert reader.comments == ["made by hand", "of an interface"]
     assert reader.application == "hand"
     assert told.frames == [1]
@@ -338,7 +338,7 @@ def test_names_and_secrets_and_comments_are_kept(read_octets, ng):
 
 def test_secrets_longer_than_their_block_are_left_out(read_octets, ng):
     told = read_octets(start(ng) + ng.block(10, ng.pack("II", 1, 100) + b"abc") + ng.packet())
-    assert told.capture.reader.secrets == []
+    assert told.capture.key_logs == ()
     assert told.frames == [1]
 
 
@@ -354,11 +354,11 @@ def test_what_is_kept_has_a_limit(read_octets):
     )
     reader = told.capture.reader
     kept = (
-        sum(len(data) for _, data in reader.secrets)
+        sum(len(data) for data in reader.key_logs)
         + sum(map(len, reader.comments))
         + sum(len(name) for name in reader.names.values())
     )
-    assert [len(data) for _, data in reader.secrets] == [3 << 20]
+    assert [len(data) for data in reader.key_logs] == [3 << 20]
     assert reader.names
     assert (3 << 20) < kept < blocks.MAX_KEPT_BYTES
     assert told.data == [b"end"]
