@@ -309,6 +309,47 @@ finding_options = gather(
 )
 
 
+# --- evidence --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is read besides captures, to link the legs of a session."""
+
+    keylogs: tuple[str, ...]
+    """Files with TLS secrets, in the form of SSLKEYLOGFILE."""
+    ztunnel_logs: tuple[str, ...]
+    """Files with ztunnel's access log."""
+
+
+def _evidence(*, keylogs: tuple[str, ...], ztunnel_logs: tuple[str, ...]) -> Evidence:
+    return Evidence(keylogs=keylogs, ztunnel_logs=ztunnel_logs)
+
+
+evidence_options = gather(
+    "evidence",
+    _evidence,
+    click.option(
+        "--keylog",
+        "keylogs",
+        type=click.Path(dir_okay=False),
+        multiple=True,
+        metavar="FILE",
+        help="TLS secrets, as SSLKEYLOGFILE has them, to open HBONE with: needs tshark. Keys that "
+        "a pcapng capture carries are used without this. Repeatable.",
+    ),
+    click.option(
+        "--ztunnel-log",
+        "ztunnel_logs",
+        type=click.Path(dir_okay=False),
+        multiple=True,
+        metavar="FILE",
+        help="ztunnel's access log, text or JSON, as evidence: kubectl logs of the node's ztunnel "
+        "pod. Other lines in it are passed over. Repeatable.",
+    ),
+)
+
+
 # --- output ----------------------------------------------------------------------------------
 
 
