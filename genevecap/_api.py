@@ -4,15 +4,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TypedDict, Unpack
 
+from .analysis import encapsulation, summary
 from .analysis import packets as packet_rows
-from .analysis import summary
+from .analysis.encapsulation_results import EncapsulationDiff
 from .analysis.results import InspectResult, PacketRow, Problem
 from .analysis.select import Selector, TimeBound
 from .capture.points import PointTable
 from .capture.reader import Capture
 from .capture.spec import CaptureSpec
 from .decode.settings import DecodeSettings
+
+
+class Selection(TypedDict, total=False):
+    """The selectors of the command line, as keyword arguments."""
+
+    vnis: tuple[int, ...]
+    addresses: tuple[str, ...]
+    ports: tuple[int, ...]
+    points: tuple[str, ...]
+    since: str | None
+    until: str | None
 
 
 def open_capture(capture: str) -> Capture:
@@ -70,17 +83,38 @@ def packets(
     )
 
 
+def diff_encapsulations(
+    *captures: str,
+    option_bytes: int | None = None,
+    outer_mtu_bytes: int = 1500,
+    settings: DecodeSettings | None = None,
+    **selection: Unpack[Selection],
+) -> EncapsulationDiff:
+    """Compare VXLAN and Geneve on the traffic of captures, or without any on standard packets.
+
+    option_bytes: Geneve options of each packet, option headers included; None for the observed.
+    Raises UsageError where a selector cannot be understood.
+    """
+    return encapsulation.diff_encapsulations(
+        [CaptureSpec.parse(capture) for capture in captures],
+        option_bytes=option_bytes,
+        outer_mtu_bytes=outer_mtu_bytes,
+        settings=settings,
+        selector=_selector(**selection),
+    )
+
+
 def _pass_over(_problem: Problem) -> None:
     """Say nothing of a capture that cannot be read."""
 
 
 def _selector(
-    vnis: tuple[int, ...],
-    addresses: tuple[str, ...],
-    ports: tuple[int, ...],
-    points: tuple[str, ...],
-    since: str | None,
-    until: str | None,
+    vnis: tuple[int, ...] = (),
+    addresses: tuple[str, ...] = (),
+    ports: tuple[int, ...] = (),
+    points: tuple[str, ...] = (),
+    since: str | None = None,
+    until: str | None = None,
 ) -> Selector:
     return Selector(
         vnis=vnis,

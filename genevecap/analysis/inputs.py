@@ -88,6 +88,14 @@ class Inputs:
                 bytes_before += state.capture.bytes_read()
                 packets_before += state.capture.packets
 
+    def read_paths(self) -> tuple[str, ...]:
+        """Return the paths of the inputs of which anything could be read."""
+        return tuple(
+            state.spec.path
+            for state in self.states
+            if state.capture is not None and (state.damage is None or state.capture.packets > 0)
+        )
+
     def _decode(
         self,
         index: int,
@@ -114,6 +122,16 @@ class Inputs:
 
     def _tell(self, spec: CaptureSpec, severity: str, message: str) -> None:
         self.on_problem(Problem(path=spec.path, severity=severity, message=message))
+
+
+def read_into(inputs: Inputs, update: Callable[[Batch], None]) -> bool:
+    """Give every batch to `update`; return whether an interrupt ended that early."""
+    try:
+        for batch in inputs.batches():
+            update(batch)
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 def _note_times(frames: FrameBatch, decoded: DecodedBatch) -> None:

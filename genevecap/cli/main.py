@@ -21,6 +21,7 @@ from ..errors import ExitCode, GenevecapError
 
 COMMANDS = {
     "inspect": "Show what a capture holds: tunnels, options, flows, findings.",
+    "diff": "Compare encapsulations: what VXLAN would cost instead of Geneve.",
     "verify": "Compare our decoding of a capture with tshark's.",
 }
 """Every command and its short help; `genevecap.cli.NAME` has the click command `NAME`."""

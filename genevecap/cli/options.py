@@ -114,7 +114,7 @@ class Inputs:
 
 
 def _inputs(captures: tuple[CaptureSpec, ...], same_clock: bool) -> Inputs:
-    if not same_clock:
+    if not same_clock or not captures:
         return Inputs(specs=captures)
     from dataclasses import replace
 
@@ -124,18 +124,20 @@ def _inputs(captures: tuple[CaptureSpec, ...], same_clock: bool) -> Inputs:
 _capture_argument = click.argument(
     "captures", metavar="CAPTURE...", nargs=-1, required=True, type=CaptureType()
 )
-
-input_options = gather(
-    "inputs",
-    _inputs,
-    _capture_argument,
-    click.option(
-        "--same-clock",
-        is_flag=True,
-        help="All captures were stamped by one clock: use it for captures of one host that were "
-        "given different names.",
-    ),
+_optional_capture_argument = click.argument(
+    "captures", metavar="[CAPTURE...]", nargs=-1, type=CaptureType()
 )
+_same_clock_option = click.option(
+    "--same-clock",
+    is_flag=True,
+    help="All captures were stamped by one clock: use it for captures of one host that were given "
+    "different names.",
+)
+
+input_options = gather("inputs", _inputs, _capture_argument, _same_clock_option)
+
+optional_input_options = gather("inputs", _inputs, _optional_capture_argument, _same_clock_option)
+"""For commands that have something to say without a capture too."""
 
 
 def _settings(**ports: tuple[int, ...]) -> DecodeSettings:

@@ -104,8 +104,8 @@ def inspect_document(result: InspectResult, only: str | None = None) -> Row:
         "tunnels": table_rows(result, "tunnels"),
         "options": [_option(option) for option in result.options],
         "top_flows": table_rows(result, "top_flows"),
-        "stops": _fields(result.stops),
-        "stop_layers": [_fields(layer) for layer in result.stop_layers],
+        "stops": fields(result.stops),
+        "stop_layers": [fields(layer) for layer in result.stop_layers],
         "findings": [_finding(finding) for finding in result.findings],
         "ambient": {
             "mode": result.ambient.mode,
@@ -126,16 +126,16 @@ def table_rows(result: InspectResult, name: str) -> list[Row]:
         return [_capture(capture) for capture in result.captures]
     if name == "points":
         return [
-            {"capture": capture.path, **_fields(point)}
+            {"capture": capture.path, **fields(point)}
             for capture in result.captures
             for point in capture.points
         ]
     if name == "tunnels":
-        return [_fields(tunnel) for tunnel in result.tunnels]
+        return [fields(tunnel) for tunnel in result.tunnels]
     if name == "options":
         return [_option(option) for option in result.options]
     if name == "top_flows":
-        return [_fields(flow) for flow in result.top_flows]
+        return [fields(flow) for flow in result.top_flows]
     if name == "stops":
         return _stops(result)
     return [_finding(finding) for finding in result.findings]
@@ -214,22 +214,22 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
 """Columns of each list, in an order that does not change."""
 
 
-def _fields(value: Any) -> Row:
+def fields(value: Any) -> Row:
     """Return the fields of a result that holds plain values only."""
     names = getattr(value, "_fields", None) or value.__dataclass_fields__  # a named tuple, or not
     return {name: getattr(value, name) for name in names}
 
 
 def _capture(capture: CaptureSummary) -> Row:
-    row = _fields(capture)
-    row["damage"] = None if capture.damage is None else _fields(capture.damage)
-    row["points"] = [_fields(point) for point in capture.points]
+    row = fields(capture)
+    row["damage"] = None if capture.damage is None else fields(capture.damage)
+    row["points"] = [fields(point) for point in capture.points]
     row["comments"] = list(capture.comments)
     return row
 
 
 def _option(option: OptionSummary) -> Row:
-    row = _fields(option)
+    row = fields(option)
     return {
         "class": row.pop("option_class"),
         "class_name": row.pop("class_name"),
@@ -239,16 +239,16 @@ def _option(option: OptionSummary) -> Row:
 
 
 def _finding(finding: FindingSummary) -> Row:
-    row = _fields(finding)
-    row["frames"] = [_fields(frame) for frame in finding.frames]
+    row = fields(finding)
+    row["frames"] = [fields(frame) for frame in finding.frames]
     return row
 
 
 def _stops(result: InspectResult) -> list[Row]:
     """Return one row per reason and layer; what no layer accounts for has the layer None."""
     rows: list[Row] = []
-    for stop, packets in _fields(result.stops).items():
-        layers = [_fields(layer) for layer in result.stop_layers if layer.stop == stop]
+    for stop, packets in fields(result.stops).items():
+        layers = [fields(layer) for layer in result.stop_layers if layer.stop == stop]
         rest = packets - sum(layer["packets"] for layer in layers)
         rows += layers
         if rest or not layers:
@@ -283,7 +283,7 @@ def packet_row(row: PacketRow) -> Row:
         "wire_bytes": row.wire_bytes,
         "layers": list(row.layers),
         "tunnels": [_tunnel(tunnel) for tunnel in row.tunnels],
-        "inner": None if row.inner is None else _fields(row.inner),
+        "inner": None if row.inner is None else fields(row.inner),
         "stop": row.stop,
         "stop_layer": row.stop_layer,
         "findings": list(row.findings),
