@@ -35,6 +35,14 @@ class TunnelSign(NamedTuple):
     packets_with_options: int
 
 
+class Device(NamedTuple):
+    """A network device that a redirect mode makes; its name is also its role."""
+
+    name: str
+    vni: int
+    address: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowSign:
     """A one-way TCP flow that was seen on one of the mesh's ports; addresses are text."""
@@ -92,6 +100,8 @@ class RedirectMode:
     """Istio versions that use it."""
     vnis: ClassVar[tuple[int, ...]] = ()
     """VNIs of its own tunnels, where it has any."""
+    devices: ClassVar[tuple[Device, ...]] = ()
+    """Devices that it makes, where it makes any."""
 
     def __init_subclass__(cls) -> None:
         """Register the mode, refusing a second one of the same name."""

@@ -9,11 +9,20 @@ ztunnel pod, no TLV options.  The UDP port is 6081 in 1.18, the next free one fr
 
 from __future__ import annotations
 
-from . import RedirectMode, Signs, TunnelSign
+from . import Device, RedirectMode, Signs, TunnelSign
 
 INBOUND_VNI = 1000
 OUTBOUND_VNI = 1001
 _DEVICES = {INBOUND_VNI: "istioin", OUTBOUND_VNI: "istioout"}
+DEVICES = (
+    Device("istioin", INBOUND_VNI, "192.168.126.1"),
+    Device("istioout", OUTBOUND_VNI, "192.168.127.1"),
+    Device("pistioin", INBOUND_VNI, "192.168.126.2"),
+    Device("pistioout", OUTBOUND_VNI, "192.168.127.2"),
+)
+"""constants.go: InboundTun, InboundTunIP, ZTunnelInboundTunIP and those of OutboundTun.
+
+The names with `p` are the ends in the ztunnel pod: net_linux.go."""
 
 
 class IptablesGeneve(RedirectMode):
@@ -24,6 +33,7 @@ class IptablesGeneve(RedirectMode):
     versions = "1.18 to 1.20"
 
     vnis = (INBOUND_VNI, OUTBOUND_VNI)
+    devices = DEVICES
 
     @classmethod
     def recognise(cls, signs: Signs) -> tuple[str, ...]:
