@@ -18,6 +18,8 @@ need ovs-vswitchd openvswitch-switch
 need ip iproute2
 need iptables iptables
 need clang clang
+# What the lab's eBPF programs include.
+[ -e /usr/include/bpf/bpf_helpers.h ] || missing="$missing libbpf-dev"
 need ipset ipset
 need sysctl procps
 need zstd zstd
