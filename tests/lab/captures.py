@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _FULL_SNAPLEN_BYTES = 262_144
 _BUFFER_KIB = 16_384
+# dumpcap's kernel buffer of each interface, and what may wait between its threads (1,000 packets
+# by default, which a storm on a busy machine overruns).
+_DUMPCAP_BUFFERS = ("-B", "8", "-N", "300000", "-C", "400000000")
 _SETTLE_S = 1.5
 """Longer than libpcap leaves a packet in its buffer (tcpdump 1 s, dumpcap 250 ms)."""
 
@@ -49,7 +52,8 @@ def launch_dumpcap(lab: Lab, namespace: str, interfaces: Iterable[str], path: Pa
     """Start what `start_dumpcap` starts without waiting until it records."""
     named = [word for name in interfaces for word in ("-i", name)]
     snaplen = ("-s", str(_FULL_SNAPLEN_BYTES))
-    return _launch(lab, namespace, ["dumpcap", *named, *snaplen, "-w", str(path)], path, "File: ")
+    command = ["dumpcap", *_DUMPCAP_BUFFERS, *named, *snaplen, "-w", str(path)]
+    return _launch(lab, namespace, command, path, "File: ")
 
 
 def start_tcpdump(
@@ -71,12 +75,14 @@ def launch_tcpdump(
     return _launch(lab, namespace, [*always, *options, "-w", str(path)], path, "listening on")
 
 
-def stop(lab: Lab, recordings: Iterable[Recording], *, may_miss_end: bool = False) -> None:
+def stop(lab: Lab, recordings: Iterable[Recording], *, may_miss_end: bool = False) -> int:
     """End recorders after the last packet has reached their files; raise LabError on drops.
 
+    Returns the time (ns) up to which all of them recorded.
     may_miss_end: traffic goes on, and what arrives while a recorder ends is not counted as lost.
     """
     time.sleep(_SETTLE_S)
+    until_ns = time.time_ns()
     for recording in recordings:
         status = lab.stop(recording.process, signal.SIGINT)
         said = recording.log.read_text()
@@ -87,6 +93,7 @@ def stop(lab: Lab, recordings: Iterable[Recording], *, may_miss_end: bool = Fals
             raise LabError(f"{recording.path.name}: the recorder gave no count of drops: {said}")
         if drops - (unread_in(said) if may_miss_end else 0):
             raise LabError(f"{recording.path.name}: {drops} packets were dropped: {said}")
+    return until_ns
 
 
 def drops_in(said: str) -> int | None:

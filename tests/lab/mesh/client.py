@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An application in a pod: connections and requests as a plan says, each logged.
+"""An application in a pod: connections, requests and DNS lookups as a plan says, each logged.
 
-`python client.py PLAN.json LOG`. PLAN.json is a list of connections: {"name", "kind",
+`python client.py PLAN.json LOG`. PLAN.json is {"connections", "lookups"}. A lookup is {"name",
+"host", "record_type", "resolver": [address, port], "start_ms"}, a connection {"name", "kind",
 "target": [address, port], "start_ms", "source_port" (0: any), "requests": [{"id", "send_bytes",
 "receive_bytes", "delay_ms", "gap_ms"}], "end": "close" | "abort", "end_after_ms"}.
 `abort` resets the connection that long after the last request was sent, without its answer.
 
 LOG (ndjson, CLOCK_REALTIME ns): `connected`, `request` (t_send, t_first, t_done), `error`, `ended`,
-each with the connection's name and its local address; `t_ns` is when the event was known.
+`lookup` (t_send, t_answer, addresses), each with the connection's name and its local address;
+`t_ns` is when the event was known.
 """
 
 from __future__ import annotations
@@ -139,10 +141,58 @@ class Connection:
         self._tell("ended", how=how)
 
 
-async def run(plan: list[dict[str, Any]], log: TextIO) -> None:
-    """Run all connections of a plan side by side."""
-    connections = [Connection(one, log) for one in plan]
-    await asyncio.wait_for(asyncio.gather(*(one.run() for one in connections)), _LIMIT_S)
+def dns_query(host: str, record_type: int) -> bytes:
+    """Return a query for the addresses of a host (RFC 1035 section 4.1)."""
+    labels = b"".join(bytes([len(part)]) + part.encode() for part in host.split("."))
+    number = int.from_bytes(hashlib.sha256(host.encode()).digest()[:2])
+    return struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + labels + struct.pack(
+        "!BHH", 0, record_type, 1
+    )  # fmt: skip
+
+
+def dns_addresses(answer: bytes, query: bytes) -> list[str]:
+    """Return the addresses of an answer whose records all point at the question's name."""
+    count, at = struct.unpack_from("!H", answer, 6)[0], len(query)
+    found = []
+    for _ in range(count):
+        (length,) = struct.unpack_from("!H", answer, at + 10)
+        family = socket.AF_INET if length == 4 else socket.AF_INET6
+        found.append(socket.inet_ntop(family, answer[at + 12 : at + 12 + length]))
+        at += 12 + length
+    return found
+
+
+async def look_up(plan: dict[str, Any], log: TextIO) -> None:
+    """Ask DNS once; what came is logged, null where nothing did."""
+    await asyncio.sleep(plan["start_ms"] / 1e3)
+    loop, query = asyncio.get_running_loop(), dns_query(plan["host"], plan["record_type"])
+    address, port = plan["resolver"]
+    with socket.socket(
+        socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM
+    ) as sock:
+        sock.setblocking(False)
+        sock.connect((address, port))
+        host, own_port = sock.getsockname()[:2]
+        began_ns, found = time.time_ns(), None
+        try:
+            await loop.sock_sendall(sock, query)
+            answer = await asyncio.wait_for(loop.sock_recv(sock, _READ_BYTES), _ANSWER_LIMIT_S)
+            found = dns_addresses(answer, query)
+        except OSError:  # TimeoutError is one
+            pass
+    now_ns = time.time_ns()
+    line = {"t_ns": now_ns, "event": "lookup", "name": plan["name"], "host": plan["host"],
+            "local": f"[{host}]:{own_port}" if ":" in host else f"{host}:{own_port}",
+            "t_send": began_ns, "t_answer": now_ns if found is not None else None,
+            "addresses": found}  # fmt: skip
+    log.write(json.dumps(line) + "\n")
+
+
+async def run(plan: dict[str, list[dict[str, Any]]], log: TextIO) -> None:
+    """Run all connections and lookups of a plan side by side."""
+    running = [Connection(one, log).run() for one in plan["connections"]]
+    running += [look_up(one, log) for one in plan["lookups"]]
+    await asyncio.wait_for(asyncio.gather(*running), _LIMIT_S)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.lab.mesh import events
+from tests.lab.mesh import events, programs, workload
 from tests.lab.mesh import topology as net
 from tests.lab.namespaces import LabError, wait_until
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import subprocess
 
     from tests.lab.mesh.scenario import Scenario
+    from tests.lab.mesh.topology import Pod
     from tests.lab.namespaces import Lab
 
 # zt (istio/ztunnel) 1.18-1.31, src/config.rs: the default ports.
-OUTBOUND_PORT, PLAINTEXT_PORT, HBONE_PORT = 15001, 15006, 15008
+OUTBOUND_PORT, PLAINTEXT_PORT, HBONE_PORT, DNS_PORT = 15001, 15006, 15008, 15053
 
-_REPOSITORY = Path(__file__).resolve().parents[3]
 _LISTENING = "0A"
 """TCP_LISTEN in /proc/net/tcp."""
 
@@ -43,6 +43,7 @@ class Proxy:
     """SO_MARK of its own sockets."""
     identity: str
     same_node_in_memory: bool = False
+    answers_dns: bool = False
 
 
 def key_log(folder: Path) -> Path:
@@ -59,6 +60,7 @@ def configuration(
     """
     family = scenario.family
     anywhere = "0.0.0.0" if family == 4 else "::"  # noqa: S104  inside a namespace of its own
+    loopback = "127.0.0.1" if family == 4 else "::1"
     workloads = {
         pod.address(family): {
             "hbone": True,
@@ -66,9 +68,10 @@ def configuration(
             "node": "AB"[pod.node - 1],
             "name": pod.name,
         }
-        for pod in scenario.mesh.members
+        for pod in hbone_pods(scenario)
     }
     service = net.with_port(net.service_address(family), net.SERVICE_PORT)
+    server = net.with_port(net.SERVER.address(family), net.SERVER_PORT)
     up_ms, down_ms = scenario.residence_ms
     return {
         "version": scenario.version,
@@ -78,13 +81,20 @@ def configuration(
             "outbound": [anywhere, OUTBOUND_PORT],
             "inbound_hbone": [anywhere, HBONE_PORT],
             "inbound_plaintext": [anywhere, PLAINTEXT_PORT],
+            **({"dns": [loopback, DNS_PORT]} if proxy.answers_dns else {}),
+        },
+        "dns": {
+            "names": workload.mesh_names(scenario),
+            "upstream": net.with_port(net.dns_address(family), net.DNS_PORT),
         },
         "transparent": proxy.original_destination == "sockname",
         "original_source": True,
         "mark": proxy.mark,
         "original_destination": proxy.original_destination,
         "workloads": workloads,
-        "services": {service: net.with_port(net.SERVER.address(family), net.SERVER_PORT)},
+        "services": {service: server},
+        "service_names": {service: net.service_host("server")} | _hop_names(scenario),
+        **_hop(scenario),
         "identity": proxy.identity,
         "tls": tls[proxy.identity],
         "identities": tls,
@@ -99,11 +109,40 @@ def configuration(
     }
 
 
+def _hop_service(scenario: Scenario) -> str:
+    return net.with_port(net.hop_service_address(scenario.family), net.SERVICE_PORT)
+
+
+def _hop_names(scenario: Scenario) -> dict[str, str]:
+    return {_hop_service(scenario): net.service_host(scenario.hop)} if scenario.hop else {}
+
+
+def _hop(scenario: Scenario) -> dict[str, Any]:
+    """Return what a proxy is told about the Service behind a waypoint or in another network."""
+    family = scenario.family
+    if scenario.hop not in ("waypoint", "eastwest"):
+        return {}
+    service, pod = _hop_service(scenario), net.HOPS[scenario.hop]
+    gateway = net.with_port(pod.address(family), HBONE_PORT)
+    if pod is net.WAYPOINT:
+        return {"waypoint": {service: gateway}}
+    host = f"{net.service_host(pod.name)}:{net.SERVICE_PORT}"
+    server = net.with_port(net.SERVER.address(family), net.SERVER_PORT)
+    remote = {"gateway": gateway, "host": host, "identity": net.SERVER.identity}
+    return {"remote": {service: remote}, "hosts": {host: server}}
+
+
 def start(
-    lab: Lab, scenario: Scenario, proxies: tuple[Proxy, ...], folder: Path
+    lab: Lab,
+    scenario: Scenario,
+    proxies: tuple[Proxy, ...],
+    folder: Path,
+    files: dict[str, dict[str, str]],
 ) -> list[subprocess.Popen[bytes]]:
-    """Start all proxies and wait until each of them listens on its three ports."""
-    files = certificates(scenario, folder)
+    """Start all proxies and wait until each of them listens on its three ports.
+
+    files: by SPIFFE ID, where its certificate is (see `certificates`).
+    """
     running = []
     for proxy in proxies:
         config = folder / f"{proxy.name}.json"
@@ -111,10 +150,16 @@ def start(
         config.write_text(json.dumps(told, indent=1))
         log = folder / f"{proxy.name}.log"
         process = lab.start(proxy.namespace, *command(config), log=log,
-                            environment={"PYTHONPATH": str(_REPOSITORY)})  # fmt: skip
+                            environment={"PYTHONPATH": str(programs.REPOSITORY)})  # fmt: skip
         running.append(process)
-        _await_listeners(lab, proxy, process, log)
+        ports = {OUTBOUND_PORT, PLAINTEXT_PORT, HBONE_PORT}
+        await_listeners(lab, proxy.namespace, ports, process, log)
     return running
+
+
+def hbone_pods(scenario: Scenario) -> tuple[Pod, ...]:
+    """Return the pods that take HBONE: those in the mesh, and the Envoy where there is one."""
+    return tuple(pod for pod in scenario.mesh.pods if pod.in_mesh or pod.is_envoy)
 
 
 def certificates(scenario: Scenario, folder: Path) -> dict[str, dict[str, str]]:
@@ -122,7 +167,7 @@ def certificates(scenario: Scenario, folder: Path) -> dict[str, dict[str, str]]:
     from tests.lab.ztunnel.certificates import Authority
 
     authority = Authority(folder)
-    identities = sorted({pod.identity for pod in scenario.mesh.members})
+    identities = sorted({pod.identity for pod in hbone_pods(scenario)})
     return {identity: authority.issue(identity).as_json() for identity in identities}
 
 
@@ -131,14 +176,23 @@ def command(config: Path) -> tuple[str, ...]:
     return (sys.executable, "-m", "tests.lab.ztunnel", str(config))
 
 
-def _await_listeners(lab: Lab, proxy: Proxy, process: subprocess.Popen[bytes], log: Path) -> None:
+def await_listeners(
+    lab: Lab,
+    namespace: str,
+    ports: set[int],
+    process: subprocess.Popen[bytes],
+    log: Path,
+    limit_s: float = 20.0,
+) -> None:
+    """Return once something in `namespace` listens on all ports; LabError if `process` ends."""
+
     def listens() -> bool:
         if process.poll() is not None:
-            raise LabError(f"{proxy.name} ended with {process.returncode}: {log.read_text()}")
-        sockets = lab.run(proxy.namespace, "cat", "/proc/net/tcp", "/proc/net/tcp6")
-        return {OUTBOUND_PORT, PLAINTEXT_PORT, HBONE_PORT} <= listening_ports(sockets)
+            raise LabError(f"{log.stem} ended with {process.returncode}: {log.read_text()}")
+        sockets = lab.run(namespace, "cat", "/proc/net/tcp", "/proc/net/tcp6")
+        return ports <= listening_ports(sockets)
 
-    wait_until(listens, f"{proxy.name} to listen", 20.0)
+    wait_until(listens, f"{log.stem} to listen", limit_s)
 
 
 def listening_ports(sockets: str) -> set[int]:

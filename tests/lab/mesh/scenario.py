@@ -50,6 +50,8 @@ class Scenario:
     denied_accounts: tuple[str, ...] = ()
     """Service accounts that the servers' authorization policy denies."""
     clock_b: Clock = Clock()
+    hop: str = ""
+    """The Envoy between client and server: a key of `topology.HOPS`, or none."""
     pool: str = "per-source"
     residence_ms: tuple[float, float] = (0.0, 0.0)
     """Added by each ztunnel, up and down."""
@@ -71,6 +73,7 @@ class Scenario:
             family=self.family,
             ztunnel_pods=self.mode != "in-pod",
             tunnels_to_ztunnel=self.mode == "iptables-geneve",
+            hop=self.hop,
             pod_mtu_bytes=_TUNNEL_MTU_BYTES.get(self.underlay, 1500),
             # Packet sockets cannot carry super-packets that are inside a tunnel.
             node_offloads=self.underlay == "routed",
@@ -144,6 +147,21 @@ VARIANTS = {
         changes={"family": 6},
         modes=("in-pod",),  # Geneve and eBPF redirection were for IPv4 only
         underlays=("routed",),
+    ),
+    "waypoint": Variant(
+        what="Envoy as waypoint before a Service, HTTP pooled anew",
+        changes={"hop": "waypoint", "traffic": "through-hop"},
+        modes=("in-pod",),
+    ),
+    "east-west-gateway": Variant(
+        what="Envoy as gateway of another network: HBONE in HBONE",
+        changes={"hop": "eastwest", "traffic": "through-hop"},
+        modes=("in-pod",),  # zt 1.26 and later
+    ),
+    "ingress-gateway": Variant(
+        what="Envoy as ingress gateway: HBONE that no conn1 precedes",
+        changes={"hop": "ingress", "traffic": "ingress"},
+        modes=("in-pod",),
     ),
     "slow-proxies": Variant(
         what="each ztunnel keeps every chunk 2 ms on its way up and 1 ms down",

@@ -3,7 +3,7 @@
 
 Waits X-Delay-Ms after a whole request, then answers X-Response-Bytes octets. LOG (ndjson,
 CLOCK_REALTIME ns): `accept`, `request` (t_received: its first octets, t_body: its last,
-t_sent: the answer was handed to the kernel) and `ended`, each with the peer's address, which is
+t_sent: the answer goes to the kernel) and `ended`, each with the peer's address, which is
 conn3's: with the request's id it ties conn1 to conn3 without asking any proxy.
 """
 
@@ -64,22 +64,24 @@ class Server:
             return False
         received_ns = time.time_ns()
         head = (first + await reader.readuntil(b"\r\n\r\n")).decode()
-        fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
-        left_bytes = size_bytes = int(fields["Content-Length"])
+        lines = (line.split(":", 1) for line in head.split("\r\n")[1:] if line)
+        # An Envoy on the way writes the names in small letters.
+        fields = {name.lower(): value.strip() for name, value in lines}
+        left_bytes = size_bytes = int(fields["content-length"])
         while left_bytes:
             data = await reader.read(min(left_bytes, _READ_BYTES))
             if not data:
                 raise asyncio.IncompleteReadError(b"", left_bytes)
             left_bytes -= len(data)
         body_ns = time.time_ns()
-        await asyncio.sleep(float(fields["X-Delay-Ms"]) / 1e3)
-        name = fields["X-Request-Id"]
-        answer = hashlib.shake_128(f"down {name}".encode()).digest(int(fields["X-Response-Bytes"]))
+        await asyncio.sleep(float(fields["x-delay-ms"]) / 1e3)
+        name = fields["x-request-id"]
+        answer = hashlib.shake_128(f"down {name}".encode()).digest(int(fields["x-response-bytes"]))
+        sent_ns = time.time_ns()
         writer.write(
             f"HTTP/1.1 200 OK\r\nX-Request-Id: {name}\r\nContent-Length: {len(answer)}\r\n\r\n"
             .encode() + answer
         )  # fmt: skip
-        sent_ns = time.time_ns()
         await writer.drain()
         self._tell("request", peer, id=name, t_received=received_ns, t_body=body_ns,
                    t_sent=sent_ns, received_bytes=size_bytes, sent_bytes=len(answer))  # fmt: skip

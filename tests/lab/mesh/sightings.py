@@ -40,9 +40,16 @@ Flow = tuple[str, str]
 """`src:port`, `dst:port`."""
 
 
-def rows(path: Path, display_filter: str, *fields: str) -> list[list[str]]:
-    """Return the fields of the packets that match; values met several times joined by commas."""
+def rows(
+    path: Path, display_filter: str, *fields: str, keylog: Path | None = None
+) -> list[list[str]]:
+    """Return the fields of the packets that match; values met several times joined by commas.
+
+    keylog: TLS secrets; with them HBONE is opened.
+    """
     named = [word for field in fields for word in ("-e", field)]
+    if keylog is not None:
+        named += ["-d", "tcp.port==15008,tls", "-o", f"tls.keylog_file:{keylog}"]
     done = subprocess.run(
         ["tshark", "-n", "-d", "udp.port==6082,geneve", "-d", "udp.port==8472,vxlan",
          "-r", str(path), "-Y", display_filter, "-T", "fields", *named],

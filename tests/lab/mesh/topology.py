@@ -8,6 +8,8 @@
 
 cli, cli2 and srv are in the mesh; out (a client) and plain (a server) are not. cli2 serves as well,
 so that cli has somebody on its own node to talk to. Every interface of the mesh is named here.
+A run may have one hop more, an Envoy in a pod of its own: waypoint or eastwest 10.244.2.7 (reached
+by the Service 10.96.0.51), or ingress 10.244.1.9.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ SERVER_PORT = 8080
 REFUSED_PORT = 9999
 """Nobody listens here."""
 SERVICE_PORT = 80
+DNS_PORT = 53
 NODE_INTERFACE = "eth0"
 WIRE = "wire"
 WIRE_ENDS = ("wa", "wb")
-HOST_B = ("node-b", "ztunnel-b", "srv", "plain")
+HOST_B = ("node-b", "ztunnel-b", "srv", "plain", "waypoint", "eastwest")
 """Namespaces that share host B's clock."""
 
 _GENEVE_BYTES = 50
@@ -53,6 +56,8 @@ class Pod:
     in_mesh: bool = True
     serves: bool = False
     is_ztunnel: bool = False
+    is_envoy: bool = False
+    """It speaks HBONE by itself; nothing it sends or gets is redirected."""
 
     @property
     def node_name(self) -> str:
@@ -95,6 +100,10 @@ ZTUNNEL_A = Pod(name="ztunnel-a", node=1, host=2, in_mesh=False, is_ztunnel=True
 ZTUNNEL_B = Pod(name="ztunnel-b", node=2, host=3, in_mesh=False, is_ztunnel=True)
 PODS = (CLIENT, SECOND_CLIENT, OUTSIDE_CLIENT, SERVER, PLAIN_SERVER)
 ZTUNNELS = (ZTUNNEL_A, ZTUNNEL_B)
+WAYPOINT = Pod(name="waypoint", node=2, host=7, account="waypoint", in_mesh=False, is_envoy=True)
+EAST_WEST = Pod(name="eastwest", node=2, host=7, account="eastwest", in_mesh=False, is_envoy=True)
+INGRESS = Pod(name="ingress", node=1, host=9, account="ingress", in_mesh=False, is_envoy=True)
+HOPS = {pod.name: pod for pod in (WAYPOINT, EAST_WEST, INGRESS)}
 NODES = ("node-a", "node-b")
 
 
@@ -118,6 +127,21 @@ def service_address(family: Family = 4) -> str:
     return "10.96.0.50" if family == 4 else "fd00:10:96::50"
 
 
+def service_host(name: str) -> str:
+    """Return the host name of a Service."""
+    return f"{name}.default.svc.cluster.local"
+
+
+def dns_address(family: Family = 4) -> str:
+    """Return the virtual IP of the cluster's DNS, which runs in the pod `plain`."""
+    return "10.96.0.10" if family == 4 else "fd00:10:96::10"
+
+
+def hop_service_address(family: Family = 4) -> str:
+    """Return the virtual IP of the Service that is reached through a waypoint or gateway."""
+    return "10.96.0.51" if family == 4 else "fd00:10:96::51"
+
+
 def with_port(address: str, port: int) -> str:
     """Return `address:port`, IPv6 in brackets."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
@@ -132,6 +156,8 @@ class Mesh:
     """False: ztunnel's sockets are in the pods themselves (in-pod redirection)."""
     tunnels_to_ztunnel: bool = False
     """Geneve runs over ztunnel's cable: it carries a pod's largest packet and what wraps it."""
+    hop: str = ""
+    """The Envoy there is: a key of HOPS, or none."""
     pod_mtu_bytes: int = 1500
     node_offloads: bool = True
     """False: packets are finished before they leave a node, so that tunnels can carry them."""
@@ -139,7 +165,8 @@ class Mesh:
     @property
     def pods(self) -> tuple[Pod, ...]:
         """All pods, ztunnels last."""
-        return (*PODS, *(ZTUNNELS if self.ztunnel_pods else ()))
+        hops = (HOPS[self.hop],) if self.hop else ()
+        return (*PODS, *hops, *(ZTUNNELS if self.ztunnel_pods else ()))
 
     @property
     def members(self) -> tuple[Pod, ...]:

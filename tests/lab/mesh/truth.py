@@ -13,7 +13,7 @@ from collections import defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tests.lab.mesh import events, modes, workload
+from tests.lab.mesh import events, hops, modes, workload
 from tests.lab.mesh import topology as net
 from tests.lab.namespaces import LabError
 
@@ -35,11 +35,13 @@ CHUNK_FORMAT = (
 class Run:
     """Everything that was logged in one run."""
 
-    def __init__(self, scenario: Scenario, folder: Path) -> None:
+    def __init__(self, scenario: Scenario, folder: Path, until_ns: int | None = None) -> None:
         self.scenario = scenario
         self.planned = workload.connections(scenario.traffic, scenario.family)
         self.by_name: defaultdict[str, list[Event]] = defaultdict(list)
-        for name in sorted({connection.pod for connection in self.planned}):
+        self.lookups = workload.lookups(scenario.traffic, scenario.family)
+        pods = {one.pod for one in self.planned} | {one.pod for one in self.lookups}
+        for name in sorted(pods):
             for event in events.read(events.client_log(folder, name)):
                 self.by_name[event["name"]].append(event)
         self.served: dict[str, Event] = {}
@@ -53,11 +55,16 @@ class Run:
             logged = events.read(events.proxy_log(folder, proxy.name))
             self.proxy_events += [(proxy.name, event) for event in logged]
             self.sessions += events.sessions(proxy.name, logged)
-        self.wire = events.read(events.wire_log(folder))
+        self.wire = [
+            one
+            for one in events.read(events.wire_log(folder))
+            if one["event"] == "summary" or until_ns is None or one["t_ns"] <= until_ns
+        ]
         self._by_stream = {
             one.stream: one for one in self.sessions if one.listener == "inbound_hbone"
         }
         self._unclaimed = [one for one in self.sessions if "accept" in one.first]
+        self.hops = hops.Hops(scenario, folder, self.sessions)
 
     def claim(self, local: str, target: str, connected_ns: int) -> Session | None:
         """Return the proxy's session of a conn1; each is given once.
@@ -90,7 +97,9 @@ class Run:
         return chosen
 
     def far_end(self, near: Session | None) -> Session | None:
-        """Return the session at the other end of a stream."""
+        """Return the session at the server's end of a stream."""
+        if near is not None and self.hops.leads_through(near):
+            return self.hops.far_end(near)
         return self._by_stream.get(near.stream) if near and near.stream else None
 
     def _own_addresses(self) -> set[tuple[str, str]]:
@@ -103,10 +112,16 @@ class Run:
 
 
 def gather(
-    scenario: Scenario, folder: Path, interface_indices: dict[str, dict[str, int]]
+    scenario: Scenario,
+    folder: Path,
+    interface_indices: dict[str, dict[str, int]],
+    until_ns: int | None = None,
 ) -> dict[str, Any]:
-    """Return the contents of truth.json but for the clocks."""
-    run = Run(scenario, folder)
+    """Return the contents of truth.json but for the clocks.
+
+    until_ns: when the recording ended; what happened on the wire later is left out.
+    """
+    run = Run(scenario, folder, until_ns)
     flows = [_flow(run, planned) for planned in run.planned]
     return {
         "mode": scenario.mode,
@@ -116,7 +131,11 @@ def gather(
         "ztunnel_version": scenario.version,
         "geneve_port": scenario.geneve_port if scenario.mode == "iptables-geneve" else None,
         "addresses": {pod.name: pod.address(scenario.family) for pod in scenario.mesh.pods},
-        "services": {_service(scenario): _server(scenario)},
+        "services": {
+            _service(scenario): _server(scenario),
+            **({_hop_service(scenario): _server(scenario)} if scenario.hop else {}),
+        },
+        "hop": scenario.hop or None,
         "configured": {
             "wire": {"wa->wb": asdict(scenario.forward), "wb->wa": asdict(scenario.reverse)},
             "residence_ms": dict(zip(("up", "down"), scenario.residence_ms, strict=True)),
@@ -129,6 +148,8 @@ def gather(
         "counts": _counts(run, flows),
         "conn2": _opened(run),
         "conn2_accepts": _accepted(run),
+        "waypoint_streams": run.hops.streams(flows),
+        "lookups": _lookups(run),
         "special": [
             {"event": one["conn1"]["kind"], "conn1": [one["conn1"]["client"], one["conn1"]["dst"]]}
             for one in flows
@@ -141,6 +162,10 @@ def gather(
 
 def _service(scenario: Scenario) -> str:
     return net.with_port(net.service_address(scenario.family), net.SERVICE_PORT)
+
+
+def _hop_service(scenario: Scenario) -> str:
+    return net.with_port(net.hop_service_address(scenario.family), net.SERVICE_PORT)
 
 
 def _server(scenario: Scenario) -> str:
@@ -158,15 +183,20 @@ def _flow(run: Run, planned: Connection) -> dict[str, Any]:
     else:
         far = run.far_end(near)
     requests = [_request(run, one) for one in logged if one["event"] == "request"]
+    conn1 = _first_leg(planned, connected, target, near)
+    peers = {one["server_peer"] for one in requests} - {None, conn1["client"]}
+    if planned.kind == "probe" and peers:
+        (conn1["translated_as"],) = peers
     flow = {
         "name": planned.name,
-        "conn1": _first_leg(planned, connected, target, near),
+        "conn1": conn1,
         "session_kind": _kind(run, near, far, planned),
-        "planned_kind": planned.session_kind,
+        "planned_kind": _planned_kind(run, planned),
         "outcome": _outcome(logged, near, far),
         "target": near.first.get("connect_sent", {}).get("authority") if near else None,
         "conn2": _second_leg(near, far),
-        "conn3": _third_leg(near, far),
+        "inner": hops.inner(near, far),
+        "conn3": None if run.hops.leads_through(near) and not far else _third_leg(near, far),
         "requests": requests,
         "ended": next((one for one in logged if one["event"] in ("ended", "error")), None),
         "ztA_up": near.chunks.get("up", []) if near else [],
@@ -201,14 +231,16 @@ def _second_leg(near: Session | None, far: Session | None) -> dict[str, Any] | N
     if near is None or "connect_sent" not in near.first:
         return None
     sent, answer = near.first["connect_sent"], near.first.get("connect_response", {})
+    direct = "inner_connect_sent" not in near.first
     return {
         "client": sent["conn2"]["client"],
         "dst": sent["conn2"]["destination"],
         **{key: sent.get(key) for key in ("stream", "reused", "authority", "forwarded")},
         "traceparent": sent.get("traceparent"),
         "t_connect_sent": sent["t_ns"],
-        "t_connect_recv": far.time_ns("connect_received") if far else None,
-        "t_response_sent": far.time_ns("response_sent") if far else None,
+        # Inside another stream they belong to that inner one.
+        "t_connect_recv": far.time_ns("connect_received") if far and direct else None,
+        "t_response_sent": far.time_ns("response_sent") if far and direct else None,
         "t_connect_resp": answer.get("t_ns"),
         "status": answer.get("status"),
     }
@@ -231,6 +263,8 @@ def _third_leg(near: Session | None, far: Session | None) -> dict[str, Any] | No
 
 def _kind(run: Run, near: Session | None, far: Session | None, planned: Connection) -> str:
     """Name what became of a connection; see tests/lab/README.md."""
+    if run.hops.leads_through(near):
+        return hops.session_kind(run.scenario)
     if near is not None:
         family = run.scenario.family
         is_service = planned.target[0] == net.service_address(family)
@@ -256,9 +290,14 @@ def _outcome(logged: list[Event], near: Session | None, far: Session | None) -> 
     return known.get(str(last.get("error")), "unknown")
 
 
+def _planned_kind(run: Run, planned: Connection) -> str:
+    through = planned.session_kind == "through-hop"
+    return hops.session_kind(run.scenario) if through else planned.session_kind
+
+
 def _request(run: Run, logged: Event) -> dict[str, Any]:
     served = run.served.get(logged["id"], {})
-    return {
+    known = {
         "id": logged["id"],
         **{key: logged[key] for key in ("t_send", "t_first", "t_done")},
         "req_bytes": logged["send_bytes"],
@@ -268,13 +307,15 @@ def _request(run: Run, logged: Event) -> dict[str, Any]:
         "server_sent": served.get("t_sent"),
         "server_peer": served.get("peer"),
     }
+    return known | run.hops.request(known)
 
 
 def _agree(flow: dict[str, Any]) -> None:
     """Raise LabError where server and proxies name different clients of conn3."""
-    seen = {one["server_peer"] for one in flow["requests"] if one["server_peer"]}
+    requests = (one for one in flow["requests"] if "hop2" not in one)
+    seen = {one["server_peer"] for one in requests if one["server_peer"]}
     leg = flow["conn3"] or flow["conn1"]
-    if seen - {leg["client"]}:
+    if seen - {leg.get("translated_as", leg["client"])}:
         raise LabError(
             f"{flow['name']}: the server saw {', '.join(sorted(seen))}, the proxies' logs say"
             f" {leg['client']}"
@@ -294,6 +335,30 @@ def _counts(run: Run, flows: list[dict[str, Any]]) -> dict[str, int]:
         "wire_drops": sum(one["event"] == "drop" for one in run.wire),
         "wire_holds": sum(one["event"] == "hold" for one in run.wire),
     }
+
+
+def _lookups(run: Run) -> list[dict[str, Any]]:
+    """Return the questions to DNS: who answered them, by ztunnel's log, and what."""
+    caught = {
+        (event["client"], event["host"]): event["answered_by"]
+        for _, event in run.proxy_events
+        if event["event"] == "dns"
+    }
+    return [
+        {
+            "pod": planned.pod,
+            "client": logged["local"],
+            "resolver": net.with_port(*planned.resolver),
+            "host": planned.host,
+            "t_send": logged["t_send"],
+            "t_answer": logged["t_answer"],
+            "addresses": logged["addresses"],
+            "captured": (logged["local"], planned.host) in caught,
+            "answered_by": caught.get((logged["local"], planned.host), "resolver"),
+        }
+        for planned in run.lookups
+        for logged in run.by_name[planned.name]
+    ]
 
 
 def _opened(run: Run) -> list[dict[str, Any]]:

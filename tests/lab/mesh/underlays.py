@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from tests.lab import ovs
 from tests.lab.mesh.topology import (
+    DNS_PORT,
     NODE_INTERFACE,
     NODES,
+    PLAIN_SERVER,
     SERVER,
     SERVER_PORT,
     SERVICE_PORT,
+    dns_address,
     node_address,
     pod_range,
     service_address,
@@ -78,14 +81,17 @@ def install(lab: Lab, scenario: Scenario) -> None:
 
 
 def _install_service(lab: Lab, scenario: Scenario) -> None:
-    """Translate the Service's address on the nodes, as kube-proxy does."""
+    """Translate the addresses of the Service and of DNS on the nodes, as kube-proxy does."""
     family = scenario.family
     program = "iptables" if family == 4 else "ip6tables"
     target = with_port(SERVER.address(family), SERVER_PORT)
     service = f"-d {service_address(family)} -p tcp --dport {SERVICE_PORT}"
-    rule = f"-t nat -A PREROUTING {service} -j DNAT --to {target}"
+    resolver = with_port(PLAIN_SERVER.address(family), DNS_PORT)
+    dns = f"-d {dns_address(family)} -p udp --dport {DNS_PORT}"
     for node in NODES:
-        lab.run(node, program, *rule.split())
+        for what, to in ((service, target), (dns, resolver)):
+            rule = f"-t nat -A PREROUTING {what} -j DNAT --to {to}"
+            lab.run(node, program, *rule.split())
 
 
 def _route(lab: Lab, node: str, target: str, way: str) -> None:

@@ -86,6 +86,19 @@ def outgoing(to: Address, *, source: str | None, mark: int) -> socket.socket:
     return sock
 
 
+def datagrams(to: Address, *, mark: int) -> socket.socket:
+    """Return a UDP socket that is connected to an address; raises OSError."""
+    sock = socket.socket(family_of(to[0]), socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        _set_mark(sock, mark)
+        sock.connect(to)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 def _set_transparent(sock: socket.socket) -> None:
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_TRANSPARENT, 1)

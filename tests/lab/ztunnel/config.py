@@ -4,8 +4,8 @@
 Keys of the file; those with a default may be absent:
 
 version, mode, name     "1.20" or "1.31" (any 1.18 or later); redirect mode; name in logs
-listen                  {"outbound" | "inbound_hbone" | "inbound_plaintext": [address, port]};
-                        more of a kind, as for IPv6: "outbound:ANYTHING"
+listen                  {"outbound" | "inbound_hbone" | "inbound_plaintext" | "dns": [address,
+                        port]}; more of a kind, as for IPv6: "outbound:ANYTHING"
 transparent             IP_TRANSPARENT on the listeners (default false)
 original_source         connect from the client's address, as ztunnel does (default false)
 mark                    SO_MARK of its own sockets (default 0: none)
@@ -22,6 +22,10 @@ forwarded_port          `forwarded` holds the port (default by version)
 deny                    [SPIFFE ID]: refused with 401 (default none)
 same_node_in_memory     no conn2 between pods of one node (default false)
 waypoint                {"dst ip:port": "waypoint ip:15008"} (default none)
+remote                  {"dst ip:port": {"gateway": "ip:15008", "host": "host:port", "identity"}}:
+                        services of another network, by HBONE in HBONE (default none)
+dns                     {"names": {host: [address]}, "upstream": "ip:port"} (default none)
+hosts                   {"host:port": "ip:port"}: what a CONNECT by name means (default none)
 keylog, access_log      paths or null (default null)
 event_log               path
 cluster                 name in baggage and access log (default Kubernetes)
@@ -161,6 +165,27 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """A service of another network."""
+
+    gateway: Address
+    """Where its network takes HBONE."""
+    host: str
+    """`host:port`: both CONNECTs name it."""
+    identity: str
+    """Of the server."""
+
+    @classmethod
+    def read(cls, told: Mapping[str, Any]) -> Self:
+        """Read one value of `remote`."""
+        return cls(
+            gateway=parse_address(told["gateway"]),
+            host=str(told["host"]),
+            identity=str(told["identity"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """A configuration file, read and checked."""
 
@@ -186,6 +211,10 @@ class Config:
     deny: frozenset[str]
     same_node_in_memory: bool
     waypoint: Mapping[str, Address]
+    remote: Mapping[str, Remote]
+    hosts: Mapping[str, Address]
+    dns_names: Mapping[str, list[str]]
+    dns_upstream: Address | None
     keylog: str | None
     access_log: str | None
     event_log: str
@@ -228,7 +257,7 @@ class Config:
         unknown = {key for key in listen if key.partition(":")[0] not in _LISTENERS}
         if unknown:
             raise ConfigError(f"listen names {sorted(unknown)}; known are {_LISTENERS}")
-        workloads = told.pop("workloads", {}).items()
+        workloads, dns = told.pop("workloads", {}).items(), told.pop("dns", None) or {}
         pool = told.pop("pool", None) or ("per-source" if behaviour.pool_per_source else "shared")
         return cls(
             behaviour=behaviour,
@@ -252,6 +281,10 @@ class Config:
             deny=frozenset(told.pop("deny", None) or ()),
             same_node_in_memory=bool(told.pop("same_node_in_memory", False)),
             waypoint=_addresses(told.pop("waypoint", None)),
+            remote={k: Remote.read(v) for k, v in (told.pop("remote", None) or {}).items()},
+            hosts=_addresses(told.pop("hosts", None)),
+            dns_names=dict(dns.get("names", {})),
+            dns_upstream=parse_address(dns["upstream"]) if "upstream" in dns else None,
             keylog=told.pop("keylog", None),
             access_log=told.pop("access_log", None),
             event_log=str(told.pop("event_log")),
@@ -276,7 +309,8 @@ class Config:
         return self.identities.get(identity, self.tls)
 
 
-_LISTENERS = ("outbound", "inbound_hbone", "inbound_plaintext")
+DNS_LISTENER = "dns"
+_LISTENERS = ("outbound", "inbound_hbone", "inbound_plaintext", DNS_LISTENER)
 _PLAIN = (
     "cluster",
     "hbone_port",

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 from tests.lab.ztunnel import addresses, timestamps
 from tests.lab.ztunnel.config import Address
@@ -29,6 +29,34 @@ class Received:
     data: bytes
     in_ns: int
     kernel_rx_ns: int | None = None
+
+
+class Wire(Protocol):
+    """What carries TLS: a TCP connection, or a stream of another HBONE connection."""
+
+    @property
+    def local(self) -> Address:
+        """This end's address."""
+
+    @property
+    def peer(self) -> Address:
+        """The other end's."""
+
+    @property
+    def departures(self) -> timestamps.Departures | None:
+        """Where departure stamps come from, if there are any."""
+
+    async def receive(self, limit: int) -> Received:
+        """Return what arrived; no data is the end. Raises OSError."""
+
+    def queue(self, data: bytes, sent: Sent | None = None) -> None:
+        """Send after what is queued."""
+
+    async def drained(self, limit: int = 0) -> None:
+        """Wait until at most `limit` bytes are queued. Raises OSError if they cannot be sent."""
+
+    def close(self) -> None:
+        """Close both directions."""
 
 
 class Endpoint:

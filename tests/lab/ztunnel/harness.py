@@ -2,7 +2,7 @@
 """Two stand-ins, an application on either side, on loopback: for tests, without root.
 
 All of 127.0.0.0/8 is this machine's own, so every pod gets an address of its own and the real ports
-can be used; random addresses keep runs apart that go on at once.
+can be used; each pair claims a /24 of its own, so that runs that go on at once do not meet.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +29,34 @@ SERVICE_HOST = "server.default.svc.cluster.local"
 
 _START_LIMIT_S = 10.0
 _STOP_LIMIT_S = 5.0
+
+
+_TRIES = 100
+_claims: list[socket.socket] = []
+
+
+def claim_net(nets: Iterable[str]) -> str:
+    """Return the first of some /24 nets that no other process or pair has claimed; OSError if none.
+
+    A claim is a name in Linux's abstract socket namespace: it ends with this process.
+    """
+    for net in nets:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0genevecap-lab-{net}")
+        except OSError:
+            claim.close()
+        else:
+            _claims.append(claim)
+            return net
+    raise OSError("all nets are in use")
+
+
+def claim_short_net() -> str:
+    """Claim a net whose addresses look as long as the recorded ones, or nearly, to HPACK."""
+    nets = [f"127.2{tens}{ones}.{third}" for tens in "012" for ones in "012" for third in range(10)]
+    random.shuffle(nets)
+    return claim_net(nets)
 
 
 @dataclass(slots=True)
@@ -45,8 +73,12 @@ class Pair:
     """Keys of both configurations; those of one under "A" and "B"."""
     gateway: str | None = None
     """`ip:port` where A finds the server's HBONE, if not at the server itself."""
+    east_west: bool = False
+    """The server is in another network: a third proxy, G, is its gateway."""
     net: str = field(
-        default_factory=lambda: f"127.{random.randint(1, 254)}.{random.randint(0, 254)}"
+        default_factory=lambda: claim_net(
+            f"127.{random.randint(1, 254)}.{random.randint(0, 254)}" for _ in range(_TRIES)
+        )
     )
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -101,7 +133,10 @@ class Pair:
         try:
             self._start("A", CLIENT_ID, tls[CLIENT_ID], listen_a)
             self._start("B", SERVER_ID, tls[SERVER_ID], listen_b)
-            for side, process in zip("AB", self._processes, strict=True):
+            if self.east_west:
+                own = {"inbound_hbone": [self.address(7), 15008]}
+                self._start("G", SERVER_ID, tls[SERVER_ID], own)
+            for side, process in zip("ABG", self._processes, strict=False):
                 wait_listening(self.folder / f"{side}.ndjson", process)
         except BaseException:
             self.stop()
@@ -136,13 +171,26 @@ class Pair:
             "access_log": str(self.folder / f"{side}.access.log"),
             "event_log": str(self.folder / f"{side}.ndjson"),
         }  # fmt: skip
-        told |= {key: value for key, value in self.options.items() if key not in {"A", "B"}}
+        if self.east_west:
+            told |= self._other_network(side)
+        told |= {key: value for key, value in self.options.items() if key not in set("ABG")}
         told |= self.options.get(side, {})
         path = self.folder / f"{side}.json"
         path.write_text(json.dumps(told), encoding="utf-8")
         root = Path(__file__).resolve().parents[3]
         process = subprocess.Popen([sys.executable, "-m", "tests.lab.ztunnel", str(path)], cwd=root)
         self._processes.append(process)
+
+    def _other_network(self, side: str) -> dict[str, Any]:
+        """Return what a proxy is told where the server is in another network."""
+        host = f"{SERVICE_HOST}:80"
+        if side == "A":
+            gateway = f"{self.address(7)}:15008"
+            remote = {"gateway": gateway, "host": host, "identity": SERVER_ID}
+            return {"remote": {f"{self.address(50)}:15001": remote}}
+        if side == "B":
+            return {"hosts": {host: f"{self.server}:{SERVER_PORT}"}}
+        return {"hosts": {host: f"{self.server}:15008"}, "original_source": False}
 
     def stop(self) -> None:
         """End both proxies, A first, which completes their logs."""

@@ -106,7 +106,8 @@ class Inbound:
             traceparent=headers.get("traceparent"),
         )
         try:
-            target = parse_address(session.hbone_address)
+            named = self._config.hosts.get(session.hbone_address)
+            target = named or parse_address(session.hbone_address)
         except ConfigError:
             self._answer(session, stream, 400)
             session.complete("invalid authority")

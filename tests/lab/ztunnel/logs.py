@@ -12,9 +12,11 @@ hbone_accept            {conn2}: (inbound) TLS is up, {identity}
 connect_sent            {conn2, stream, reused, authority, forwarded, traceparent}
 connect_received        {conn2, stream, authority, forwarded, traceparent}
 connect_response        {status}: arrived;  response_sent {status}
+inner_connect_sent      {stream}, inner_connect_response {status}: of HBONE inside that stream
 dial, established       {conn3: {client, destination}}: conn3, or the plain onward connection
 chunk                   {direction, in_ns, out_ns, bytes, kernel_rx_ns, kernel_tx_ns}
                         (written once kernel_tx_ns is known or given up: sort by in_ns)
+dns                     {client, host, answered_by}: a query; by `ztunnel` or `resolver`
 fin, reset              {side}: came from `downstream` or `upstream`
 refused, denied, unreachable, close
 """

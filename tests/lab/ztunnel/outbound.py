@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import errno
 import http
+from dataclasses import replace
 
 from tests.lab.ztunnel import naming
-from tests.lab.ztunnel.config import Address, Workload, format_address
+from tests.lab.ztunnel.config import Address, Remote, Workload, format_address, parse_address
 from tests.lab.ztunnel.endpoint import Endpoint
 from tests.lab.ztunnel.pool import Opened, Pool, Wanted
 from tests.lab.ztunnel.relay import Side
 from tests.lab.ztunnel.session import TIMED_OUT, Session, Shared
-from tests.lab.ztunnel.stream import Headers, StreamFailed
+from tests.lab.ztunnel.stream import Headers, Http2Stream, StreamFailed
 
 
 class Outbound:
@@ -37,6 +38,9 @@ class Outbound:
         )  # fmt: skip
         told = format_address(destination)
         session.service = config.service_names.get(told, "")
+        if told in config.remote:
+            await self._tunnel_twice(session, conn1, config.remote[told])
+            return
         waypoint = config.waypoint.get(told)
         target = destination if waypoint else config.services.get(told, destination)
         workload = config.workloads.get(waypoint[0] if waypoint else target[0])
@@ -99,46 +103,100 @@ class Outbound:
         gateway: Address,
         workload: Workload | None,
     ) -> None:
-        source = self._config.workloads.get(conn1.peer[0])
-        identity = source.identity if source else self._config.identity
-        session.source_identity = identity
+        wanted = self._wanted(session, target, gateway, workload.identity if workload else "")
+        headers = self._headers(session, format_address(target))
+        stream = await self._open(session, conn1, wanted, headers)
+        if stream is None:
+            return
+        await session.relay(
+            Side(end=conn1, wire=conn1), Side(end=stream, wire=stream.http2.channel.endpoint)
+        )
+
+    async def _tunnel_twice(self, session: Session, conn1: Endpoint, remote: Remote) -> None:
+        """Reach a service of another network: HBONE to its gateway, and inside it to the server.
+
+        Both CONNECTs are alike; the outer connection is shared, the inner one is conn1's own.
+        """
+        gateway = self._config.workloads.get(remote.gateway[0])
+        target = parse_address(remote.host)
+        outer = self._wanted(session, target, remote.gateway, gateway.identity if gateway else "")
+        headers = self._headers(session, remote.host)
+        stream = await self._open(session, conn1, outer, headers)
+        if stream is None:
+            return
+        try:
+            http2 = await self._pool.open_inner(stream, replace(outer, identity=remote.identity))
+            inner = http2.open_stream(headers)
+        except OSError as error:
+            stream.close()
+            self._give_up(session, conn1, error)
+            return
+        try:
+            session.write("inner_connect_sent", stream=inner.number)
+            if await self._answered(session, conn1, inner, "inner_connect_response"):
+                await session.relay(
+                    Side(end=conn1, wire=conn1), Side(end=inner, wire=http2.channel.endpoint)
+                )
+        finally:
+            http2.go_away()
+
+    def _wanted(self, session: Session, target: Address, gateway: Address, identity: str) -> Wanted:
+        """Return what a stream needs, and note for the access log where it leads."""
+        source = self._config.workloads.get(session.client[0])
+        session.source_identity = source.identity if source else self._config.identity
         session.destination = gateway
         session.hbone_address = format_address(target)
-        wanted = Wanted(
-            source=conn1.peer[0],
-            source_identity=identity,
-            identity=workload.identity if workload else "",
+        return Wanted(
+            source=session.client[0],
+            source_identity=session.source_identity,
+            identity=identity,
             target=target,
             gateway=gateway,
         )
-        try:
-            async with self._shared.contention.opening():
-                opened = await self._connect(session, wanted, source)
-            status = (await opened.stream.response()).get(":status", "")
-        except OSError as error:
-            self._give_up(session, conn1, error)
-            return
-        session.write("connect_response", status=int(status) if status.isdecimal() else None)
-        if status != "200":
-            self._refuse(session, conn1, status)
-            opened.stream.close()
-            return
-        await session.relay(
-            Side(end=conn1, wire=conn1),
-            Side(end=opened.stream, wire=opened.stream.http2.channel.endpoint),
+
+    def _headers(self, session: Session, authority: str) -> Headers:
+        config = self._config
+        return naming.connect_headers(
+            authority,
+            config.workloads.get(session.client[0]),
+            naming.forwarded(session.client, session.service, config),
+            naming.traceparent(),
+            config.cluster,
         )
 
-    async def _connect(self, session: Session, wanted: Wanted, source: Workload | None) -> Opened:
-        authority, trace = format_address(wanted.target), naming.traceparent()
-        client_told = naming.forwarded(session.client, session.service, self._config)
+    async def _open(
+        self, session: Session, conn1: Endpoint, wanted: Wanted, headers: Headers
+    ) -> Http2Stream | None:
+        """Open a stream and wait for its `200`; None where there was none, and conn1 was reset."""
+        try:
+            async with self._shared.contention.opening():
+                opened = await self._connect(session, wanted, headers)
+        except OSError as error:
+            self._give_up(session, conn1, error)
+            return None
+        answered = await self._answered(session, conn1, opened.stream, "connect_response")
+        return opened.stream if answered else None
 
-        def headers() -> Headers:
-            return naming.connect_headers(
-                authority, source, client_told, trace, self._config.cluster
-            )
+    async def _answered(
+        self, session: Session, conn1: Endpoint, stream: Http2Stream, event: str
+    ) -> bool:
+        """Wait for the answer to a CONNECT; where it is no `200`, reset conn1 and return False."""
+        try:
+            status = (await stream.response()).get(":status", "")
+        except OSError as error:
+            self._give_up(session, conn1, error)
+            return False
+        session.write(event, status=int(status) if status.isdecimal() else None)
+        if status != "200":
+            self._refuse(session, conn1, status)
+            stream.close()
+            return False
+        return True
 
+    async def _connect(self, session: Session, wanted: Wanted, headers: Headers) -> Opened:
         opened = await self._pool.open_stream(wanted, headers)
         endpoint = opened.stream.http2.channel.endpoint
+        told = dict(headers)
         session.write(
             "connect_sent",
             conn2={
@@ -147,9 +205,9 @@ class Outbound:
             },
             stream=opened.stream.number,
             reused=opened.reused,
-            authority=authority,
-            forwarded=client_told,
-            traceparent=trace,
+            authority=told[":authority"],
+            forwarded=told["forwarded"],
+            traceparent=told["traceparent"],
         )
         return opened
 

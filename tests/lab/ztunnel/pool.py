@@ -12,13 +12,13 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.lab.ztunnel.config import MAX_STREAMS, Address, Config, format_address
-from tests.lab.ztunnel.endpoint import Endpoint
+from tests.lab.ztunnel.endpoint import Endpoint, Wire
 from tests.lab.ztunnel.http2 import Http2
 from tests.lab.ztunnel.logs import EventLog
+from tests.lab.ztunnel.nested import Carrier
 from tests.lab.ztunnel.stream import Headers, Http2Stream
 from tests.lab.ztunnel.tls import TlsChannel, context
 
@@ -35,7 +35,7 @@ class Wanted:
     identity: str
     """Of the destination."""
     target: Address
-    """What the CONNECT names."""
+    """What the CONNECT names: an address, or host name and port."""
     gateway: Address
     """The peer's port 15008."""
 
@@ -66,7 +66,7 @@ class Pool:
         self._alone = itertools.count()
         self._running: dict[asyncio.Task[None], Http2] = {}
 
-    async def open_stream(self, wanted: Wanted, headers: Callable[[], Headers]) -> Opened:
+    async def open_stream(self, wanted: Wanted, headers: Headers) -> Opened:
         """Send a CONNECT, on a connection that has room or on a new one.
 
         Raises OSError: TimeoutError where 15008 does not answer, ssl.SSLError, ConnectionError.
@@ -77,7 +77,7 @@ class Pool:
             reused = http2 is not None and not http2.draining and not http2.closed.is_set()
             if http2 is None or not reused:
                 http2 = entry.http2 = await self._connect(wanted)
-            stream = http2.open_stream(headers())
+            stream = http2.open_stream(headers)
             full = len(http2.streams) >= min(MAX_STREAMS, http2.peer_max_streams)
             if full or not self._config.behaviour.pools:
                 entry.http2 = None
@@ -113,17 +113,27 @@ class Pool:
             self._log.write("pool_failed", destination=told, error=str(error) or "timed out")
             raise
 
+    async def open_inner(self, outer: Http2Stream, wanted: Wanted) -> Http2:
+        """Open an HBONE connection of its own inside a stream. Raises OSError."""
+        async with asyncio.timeout(self._config.connect_timeout_s):
+            return await self._shake_hands(Carrier(outer), wanted)
+
     async def _secure(self, endpoint: Endpoint, wanted: Wanted, conn2: dict[str, str]) -> Http2:
+        http2 = await self._shake_hands(endpoint, wanted)
+        self._log.write("pool_ready", conn2=conn2)
+        return http2
+
+    async def _shake_hands(self, wire: Wire, wanted: Wanted) -> Http2:
+        """Return an HTTP/2 connection over TLS over a wire, running."""
         config = self._config
         files = config.tls_of(wanted.source_identity)
-        channel = TlsChannel(endpoint, context(files, config.keylog, server=False), server=False)
+        channel = TlsChannel(wire, context(files, config.keylog, server=False), server=False)
         try:
             await channel.open()
             _check_identity(channel.peer_identity, wanted.identity)
         except BaseException:
-            endpoint.close()
+            wire.close()
             raise
-        self._log.write("pool_ready", conn2=conn2)
         http2 = Http2(channel, client=True)
         http2.start()
         task = asyncio.create_task(http2.run(config.ping_interval_s))

@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests.lab.ztunnel import addresses, timestamps
-from tests.lab.ztunnel.config import Address, Config, format_address
+from tests.lab.ztunnel.config import DNS_LISTENER, Address, Config, format_address
 from tests.lab.ztunnel.contention import Contention
+from tests.lab.ztunnel.dns import Dns
 from tests.lab.ztunnel.endpoint import Endpoint
 from tests.lab.ztunnel.inbound import Inbound
 from tests.lab.ztunnel.logs import AccessLog, EventLog
@@ -47,6 +48,7 @@ class Proxy:
         )
         self._inbound = Inbound(shared)
         self._outbound = Outbound(shared, self._pool)
+        self._dns = Dns(shared)
         self._listeners: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
@@ -63,6 +65,9 @@ class Proxy:
                 loop.add_signal_handler(number, self.stop)
         try:
             self._listen()
+            for name, to in self._config.listen.items():
+                if name == DNS_LISTENER:
+                    await self._dns.listen(to)
             self._log.write(
                 "listening",
                 name=self._config.name,
@@ -83,6 +88,8 @@ class Proxy:
             "inbound_plaintext": self._inbound.handle_plaintext,
         }
         for name, to in self._config.listen.items():
+            if name == DNS_LISTENER:
+                continue
             sock = addresses.listener(
                 to, transparent=self._config.transparent, mark=self._config.mark
             )
@@ -124,6 +131,7 @@ class Proxy:
         for sock in self._listeners:
             asyncio.get_running_loop().remove_reader(sock)
             sock.close()
+        await self._dns.close()
         await self._pool.close()
         self._inbound.close()
         for task in list(self._tasks):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import random
 import socket
 import subprocess
 import threading
@@ -12,7 +11,14 @@ from pathlib import Path
 
 from tests.lab.ztunnel.apps import Server, reset
 from tests.lab.ztunnel.dissection import CannotDissect
-from tests.lab.ztunnel.harness import CLIENT_ID, SERVER_PORT, SERVICE_HOST, Pair, receive_all
+from tests.lab.ztunnel.harness import (
+    CLIENT_ID,
+    SERVER_PORT,
+    SERVICE_HOST,
+    Pair,
+    claim_short_net,
+    receive_all,
+)
 
 _START_S = 5.0
 _BUFFERED_S = 1.2
@@ -23,7 +29,7 @@ def record(folder: Path, version: str) -> tuple[Path, Path]:
     """Return capture and key log. Raises CannotDissect where tcpdump cannot be used."""
     capture = folder / "ours.pcap"
     # Addresses nearly as long as those of the recorded sets: headers hold them.
-    pair = Pair(folder, version=version, net=f"127.244.{random.randint(1, 9)}")
+    pair = Pair(folder, version=version, net=claim_short_net())
     pair.options = {
         "ping_interval_s": 1.0,
         "service_names": {f"{pair.refused[0]}:15001": SERVICE_HOST},

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tests.lab.ztunnel.config import Behaviour
-from tests.lab.ztunnel.endpoint import Endpoint, Received, Sent
+from tests.lab.ztunnel.endpoint import Received, Sent, Wire
 from tests.lab.ztunnel.logs import EventLog
 from tests.lab.ztunnel.stream import StreamFailed
 
@@ -46,7 +46,7 @@ class Side:
     """An end, and the TCP connection its bytes leave by (for departure stamps)."""
 
     end: End
-    wire: Endpoint
+    wire: Wire
 
 
 @dataclass(slots=True, kw_only=True)
@@ -146,7 +146,7 @@ class Relay:
         self.error = self.error or f"{where}: {error}"
         self._stream_failed = self._stream_failed or isinstance(error, StreamFailed)
 
-    def _noting(self, direction: str, found: Received, wire: Endpoint) -> Sent:
+    def _noting(self, direction: str, found: Received, wire: Wire) -> Sent:
         """Return what logs this chunk once it has left, and once the kernel says when."""
 
         def sent(out_ns: int, end_offset: int) -> None:

@@ -276,3 +276,42 @@ def test_kernel_time_stamps_stand_beside_the_proxy_s_own(tmp_path):
     assert len(chunks) >= 10
     for one in chunks:
         assert one["kernel_rx_ns"] <= one["in_ns"] <= one["out_ns"] <= one["kernel_tx_ns"]
+
+
+def test_a_service_of_another_network_is_reached_by_hbone_in_hbone(tmp_path):
+    with (
+        Pair(tmp_path, east_west=True) as pair,
+        Server((pair.server, SERVER_PORT)) as server,
+    ):
+        for size in (10, 300_000):
+            assert ask(pair, b"echo\n" + pattern(size)) == pattern(size)
+        with pair.connect() as sock:
+            sock.sendall(b"answer\n")
+            assert sock.recv(1) == b"a"
+            reset(sock)
+        # The outer connection is shared, each session has an inner one; a reset does not cross.
+        assert eventually(lambda: len(pair.events("B", "close")) == 3)
+        pair.stop()
+    assert len(pair.events("A", "pool_ready")) == 1
+    assert len(pair.events("G", "hbone_accept")) == 1
+    assert len(pair.events("B", "hbone_accept")) == 3
+    outer, inner = (pair.events(side, "connect_received") for side in "GB")
+    assert {one["authority"] for one in [*outer, *inner]} == {f"{SERVICE_HOST}:80"}
+    assert [one["traceparent"] for one in outer] == [one["traceparent"] for one in inner]
+    assert [one["stream"] for one in outer] == [1, 3, 5]
+    assert {one["stream"] for one in inner} == {1}
+    assert server.clients == ["127.0.0.1"] * 3  # the gateway's
+    chunks = [one for one in pair.events("A", "chunk") if one["direction"] == "up"]
+    assert sum(one["bytes"] for one in chunks) == 2 * 5 + 10 + 300_000 + 7
+    # Departure stamps are those of the outer connection.
+    assert any(one["kernel_tx_ns"] for one in chunks)
+
+
+def test_another_network_without_its_server_resets_the_client(tmp_path):
+    options = {"G": {"hosts": {}}}
+    with (
+        Pair(tmp_path, east_west=True, options=options) as pair,
+        pair.connect() as sock,
+        pytest.raises(ConnectionResetError),
+    ):
+        sock.recv(1)

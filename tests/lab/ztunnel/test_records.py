@@ -19,6 +19,7 @@ from tests.lab.ztunnel.harness import (
     SERVER_PORT,
     SERVICE_HOST,
     Pair,
+    claim_short_net,
     receive_all,
 )
 from tests.lab.ztunnel.records import APPLICATION_DATA, RecordingRelay
@@ -70,7 +71,7 @@ class Watched:
 @pytest.fixture(params=["1.20", "1.31"])
 def watched(request, tmp_path):
     # Addresses as long as the recorded ones (10.244.2.5), or nearly.
-    with Watched(tmp_path, request.param, net="127.244.2") as made:
+    with Watched(tmp_path, request.param, net=claim_short_net()) as made:
         yield made
 
 

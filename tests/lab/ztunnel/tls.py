@@ -14,7 +14,7 @@ import ssl
 from functools import cache
 
 from tests.lab.ztunnel.config import TlsFiles
-from tests.lab.ztunnel.endpoint import Endpoint, Sent
+from tests.lab.ztunnel.endpoint import Sent, Wire
 
 ALPN = "h2"
 
@@ -43,7 +43,7 @@ def context(files: TlsFiles, keylog: str | None, *, server: bool) -> ssl.SSLCont
 class TlsChannel:
     """Reads and writes of application data; `open` first."""
 
-    def __init__(self, endpoint: Endpoint, made: ssl.SSLContext, *, server: bool) -> None:
+    def __init__(self, endpoint: Wire, made: ssl.SSLContext, *, server: bool) -> None:
         self.endpoint = endpoint
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = made.wrap_bio(self._incoming, self._outgoing, server_side=server)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Redirect modes: one module each, with what Istio sets up on nodes and in pods.
 
-A module has TOOLS (programs it needs), install(lab, scenario), proxies(scenario) and
-interfaces(scenario), which names the devices it adds, by namespace.
+A module has TOOLS and HEADERS (programs and files it needs), install(lab, scenario),
+proxies(scenario) and interfaces(scenario), which names the devices it adds, by namespace.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.lab.namespaces import Lab
 
 TOOLS = ("clang", "tc", "sysctl")
+HEADERS = (Path("/usr/include/bpf/bpf_helpers.h"), Path("/usr/include/linux/bpf.h"))
+"""Debian: libbpf-dev and linux-libc-dev."""
 
 _SOURCE = Path(__file__).with_name("redirect.bpf.c")
 _MULTIARCH = "/usr/include/x86_64-linux-gnu"

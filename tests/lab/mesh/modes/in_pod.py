@@ -11,7 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.lab.mesh import topology as net
-from tests.lab.mesh.proxies import HBONE_PORT, OUTBOUND_PORT, PLAINTEXT_PORT, Proxy
+from tests.lab.mesh.proxies import (
+    DNS_PORT,
+    HBONE_PORT,
+    OUTBOUND_PORT,
+    PLAINTEXT_PORT,
+    Proxy,
+)
 
 if TYPE_CHECKING:
     from tests.lab.mesh.scenario import Scenario
@@ -19,10 +25,11 @@ if TYPE_CHECKING:
     from tests.lab.namespaces import Lab
 
 TOOLS = ("iptables", "ip6tables")
+HEADERS = ()
 
 ZTUNNEL_MARK = 0x539
 _OWN, _CONNECTION = f"{ZTUNNEL_MARK:#x}/0xfff", "0x111/0xfff"
-_PROBES = {4: "169.254.7.127", 6: "fd16:9254:7127:1337:ffff:ffff:ffff:ffff"}
+PROBE_SOURCES = {4: "169.254.7.127", 6: "fd16:9254:7127:1337:ffff:ffff:ffff:ffff"}
 _LOOPBACK = {4: "127.0.0.1/32", 6: "::1/128"}
 _EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
 _IPTABLES = {4: "iptables", 6: "ip6tables"}
@@ -36,7 +43,7 @@ _CHAINS = tuple(
 
 def rules(family: Family, *, outbound: bool = True) -> tuple[tuple[str, str], ...]:
     """Return (table, rule) of a pod in order; `outbound` False leaves its own traffic alone."""
-    probes, loopback = _PROBES[family], _LOOPBACK[family]
+    probes, loopback = PROBE_SOURCES[family], _LOOPBACK[family]
     inbound_rules = (
         # What ztunnel sends, and the answers to it, carry its mark.
         ("mangle", f"ISTIO_PRERT -m mark --mark {_OWN} -j CONNMARK --set-xmark {_CONNECTION}"),
@@ -47,6 +54,7 @@ def rules(family: Family, *, outbound: bool = True) -> tuple[tuple[str, str], ..
         ("nat", (f"ISTIO_PRERT ! -d {loopback} -p tcp -m tcp ! --dport {HBONE_PORT}"
                 f" -m mark ! --mark {_OWN} -j REDIRECT --to-ports {PLAINTEXT_PORT}")),
         ("nat", f"ISTIO_OUTPUT -d {probes} -p tcp -m tcp -j ACCEPT"),
+        *_dns_rules(loopback, outbound=outbound),
         ("nat", f"ISTIO_OUTPUT -p tcp -m mark --mark {_CONNECTION} -j ACCEPT"),
         # A pod that speaks to its own address does not need ztunnel.
         ("nat", f"ISTIO_OUTPUT ! -d {loopback} -o lo -j ACCEPT"),
@@ -54,6 +62,21 @@ def rules(family: Family, *, outbound: bool = True) -> tuple[tuple[str, str], ..
     redirect = ("nat", (f"ISTIO_OUTPUT ! -d {loopback} -p tcp -m mark ! --mark {_OWN}"
                        f" -j REDIRECT --to-ports {OUTBOUND_PORT}"))  # fmt: skip
     return (*inbound_rules, redirect) if outbound else inbound_rules
+
+
+def _dns_rules(loopback: str, *, outbound: bool) -> tuple[tuple[str, str], ...]:
+    """Return the capture of DNS, on by default since istio 1.25.
+
+    Istio also keeps ztunnel's own queries in a conntrack zone of their own, which matters only
+    where both use one source port at once.
+    """
+    if not outbound:
+        return ()
+    to = f"-m mark ! --mark {_OWN} -j REDIRECT --to-ports {DNS_PORT}"
+    return (
+        ("nat", f"ISTIO_OUTPUT ! -o lo -p udp -m udp --dport 53 {to}"),
+        ("nat", f"ISTIO_OUTPUT ! -d {loopback} -p tcp -m tcp --dport 53 {to}"),
+    )
 
 
 def install(lab: Lab, scenario: Scenario) -> None:
@@ -65,7 +88,7 @@ def install(lab: Lab, scenario: Scenario) -> None:
         _iptables(lab, pod.node_name, scenario.family, "nat",
                   "-A POSTROUTING -m owner --socket-exists -p tcp"
                   f" -d {pod.address(scenario.family)}"
-                  f" -j SNAT --to-source {_PROBES[scenario.family]}")  # fmt: skip
+                  f" -j SNAT --to-source {PROBE_SOURCES[scenario.family]}")  # fmt: skip
 
 
 def _install_pod(lab: Lab, scenario: Scenario, pod: Pod) -> None:
@@ -81,7 +104,7 @@ def _install_pod(lab: Lab, scenario: Scenario, pod: Pod) -> None:
             "lookup", "100")  # fmt: skip
     lab.run(pod.name, "ip", f"-{family}", "route", "add", "local", _EVERYTHING[family],
             "dev", "lo", "table", "100")  # fmt: skip
-    lab.run(pod.name, "ip", "route", "add", _PROBES[family],
+    lab.run(pod.name, "ip", "route", "add", PROBE_SOURCES[family],
             "via", net.gateway(pod.node, family), "dev", "eth0")  # fmt: skip
 
 
@@ -93,7 +116,8 @@ def proxies(scenario: Scenario) -> tuple[Proxy, ...]:
     """Return a ztunnel per pod: its sockets are in the pod's namespace."""
     return tuple(
         Proxy(name=f"ztunnel-{pod.name}", namespace=pod.name, node=pod.node,
-              original_destination="sockopt", mark=ZTUNNEL_MARK, identity=pod.identity)
+              original_destination="sockopt", mark=ZTUNNEL_MARK, identity=pod.identity,
+              answers_dns=True)
         for pod in scenario.mesh.members
     )  # fmt: skip
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tests.lab.namespaces import Lab
 
 TOOLS = ("iptables", "ipset", "sysctl")
+HEADERS = ()
 
 INBOUND_VNI, OUTBOUND_VNI = 1000, 1001
 _PODS_SET = "ztunnel-pods-ips"
