@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypedDict, Unpack
 
 from .analysis import encapsulation, summary
 from .analysis import packets as packet_rows
+from .analysis.convert import Conversion, ConvertResult, is_pcapng_name
 from .analysis.encapsulation_results import EncapsulationDiff
 from .analysis.results import InspectResult, PacketRow, Problem
 from .analysis.select import Selector, TimeBound
 from .capture.points import PointTable
 from .capture.reader import Capture
 from .capture.spec import CaptureSpec
+from .capture.whole_file import open_binary_file
 from .decode.settings import DecodeSettings
+from .errors import UnreadableCapture
 
 
 class Selection(TypedDict, total=False):
@@ -102,6 +106,48 @@ def diff_encapsulations(
         settings=settings,
         selector=_selector(**selection),
     )
+
+
+def convert(
+    source: str,
+    target: str | Path,
+    *,
+    to: str | None = None,
+    vni: int | None = None,
+    settings: DecodeSettings | None = None,
+    on_problem: Callable[[Problem], None] | None = None,
+    **selection: Unpack[Selection],
+) -> ConvertResult:
+    """Write the capture `source` to `target` without its tunnels, or with the other format.
+
+    to: `vxlan` or `geneve`, None for no tunnels; vni: of all tunnels of that format.
+    target: appears whole or not at all; `.pcap` and `.cap` give classic pcap, other names pcapng.
+    Raises UsageError where the target is the source, cannot be made, or its format has no place
+    for a packet, and CaptureError where nothing of the source could be read.
+    """
+    path, spec = Path(target), CaptureSpec.parse(source)
+    problems: list[Problem] = []
+
+    def note(problem: Problem) -> None:
+        problems.append(problem)
+        if on_problem is not None:
+            on_problem(problem)
+
+    conversion = Conversion(
+        spec,
+        to=to,
+        vni=vni,
+        pcapng=is_pcapng_name(path),
+        settings=settings,
+        selector=_selector(**selection),
+        on_problem=note,
+    )
+    with open_binary_file(path, [spec.path], label=str(path)) as stream:
+        for piece in conversion.pieces():
+            stream.write(piece)
+        if not conversion.was_read:
+            raise UnreadableCapture(spec.path, problems[-1].message.removeprefix(f"{spec.path}: "))
+    return conversion.result()
 
 
 def _pass_over(_problem: Problem) -> None:

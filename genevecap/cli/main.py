@@ -22,6 +22,7 @@ from ..errors import ExitCode, GenevecapError
 COMMANDS = {
     "inspect": "Show what a capture holds: tunnels, options, flows, findings.",
     "diff": "Compare encapsulations: what VXLAN would cost instead of Geneve.",
+    "convert": "Write a capture without its tunnels, or with the other format.",
     "verify": "Compare our decoding of a capture with tshark's.",
 }
 """Every command and its short help; `genevecap.cli.NAME` has the click command `NAME`."""

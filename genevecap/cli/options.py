@@ -183,7 +183,7 @@ decode_options = gather(
 
 def _selector(
     *,
-    vni: tuple[int, ...],
+    vni: tuple[int, ...] = (),
     addr: tuple[str, ...],
     port: tuple[int, ...],
     point: tuple[str, ...],
@@ -202,9 +202,7 @@ def _selector(
     return Selector(vnis=vni, addresses=addr, ports=port, points=point, since=since, until=until)
 
 
-selector_options = gather(
-    "selector",
-    _selector,
+_selector_options: tuple[Decorator, ...] = (
     click.option(
         "--vni",
         type=VNI,
@@ -245,6 +243,11 @@ selector_options = gather(
         "--until", type=TimeType(), metavar="TIME", help="Only packets up to this time; as --since."
     ),
 )
+
+selector_options = gather("selector", _selector, *_selector_options)
+
+selector_options_but_vni = gather("selector", _selector, *_selector_options[1:])
+"""For commands to which --vni says something else."""
 
 
 # --- findings --------------------------------------------------------------------------------

@@ -5,14 +5,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TextIO, cast
-
-from ..errors import UsageError
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..reports.layout import Style
@@ -90,59 +87,7 @@ def open_sink(
     if choice.path is None:
         yield Sink(sys.stdout, prompt=prompt)
         return
-    target = Path(choice.path)
-    refuse_input(target, inputs)
-    with _replacing(target) as stream:
+    from ..capture.whole_file import open_text_file
+
+    with open_text_file(Path(choice.path), inputs, label=f"-o {choice.path}") as stream:
         yield Sink(stream)
-
-
-def refuse_input(target: Path, inputs: Sequence[str]) -> None:
-    """Raise UsageError where the output file is one of the captures."""
-    for path in inputs:
-        with suppress(OSError, ValueError):
-            if path != "-" and target.samefile(path):
-                raise UsageError(f"-o {target}: this is an input; write to another file")
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[IO[str]]:
-    """Open a file beside the target that replaces it when the block ends without an error.
-
-    What is not a regular file (a device, a named pipe) cannot be replaced and is written directly.
-    """
-    mode = _mode(target)
-    if mode is not None and not stat.S_ISREG(mode):
-        with _open(target, "w", target) as stream:
-            yield stream
-        return
-    final = Path(os.path.realpath(target))
-    beside = final.with_name(f".{final.name[:80]}.{os.urandom(4).hex()}.part")
-    stream = _open(beside, "x", target)
-    try:
-        with stream:
-            yield stream
-        if mode is not None:
-            beside.chmod(stat.S_IMODE(mode))
-        beside.replace(final)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def _mode(path: Path) -> int | None:
-    """Return the mode of a file, None where there is none."""
-    try:
-        return path.stat().st_mode
-    except OSError:
-        return None
-
-
-def _open(path: Path, mode: str, target: Path) -> TextIO:
-    """Open a file for results; UsageError, naming the target, where that is not possible."""
-    try:
-        return cast(
-            "TextIO", path.open(mode, encoding="utf-8", newline="", errors="backslashreplace")
-        )
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"-o {target}: {reason}") from error

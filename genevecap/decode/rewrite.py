@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames without their tunnels, or with the other format: octets in, octets out.
+
+The frame is what the columns say it is; a change that cannot be made rightly is not made, and the
+`Kept` that is raised says why.  Lengths and checksums of every header around a change are made
+right: RFC 791 and RFC 768 for whole packets, RFC 1624 (from the old checksum and what changed)
+where the packet was not captured to its end.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from ..columns import DecodedBatch, FrameBatch, TunnelKind
+from .layers import Layer
+from .protocols import ipv4, ipv6
+
+ETHERNET = 1
+"""LINKTYPE_ETHERNET."""
+
+TRANSPARENT_ETHERNET = 0x6558
+"""EtherType of an Ethernet frame inside a tunnel (RFC 8926 section 3.4, RFC 2784)."""
+
+PORTS = {TunnelKind.VXLAN: 4789, TunnelKind.GENEVE: 6081}
+"""UDP destination ports of IANA (RFC 7348 section 8, RFC 8926 section 7)."""
+
+_HEADER_BYTES = 8
+_VXLAN_I = 0x0800_0000
+_GRE_CHECKSUM = 0x8000_0000
+_MAC_BYTES = 12
+_ETHERTYPES = {4: 0x0800, 6: 0x86DD}
+_GPE_ETHERTYPES = {1: 0x0800, 2: 0x86DD, 3: TRANSPARENT_ETHERNET, 4: 0x894F, 5: 0x8847}
+_UDP_KINDS = frozenset((TunnelKind.VXLAN, TunnelKind.VXLAN_GPE, TunnelKind.GENEVE, TunnelKind.GTPU))
+
+
+class Kept(Exception):
+    """Why a frame is left as it is, in a few words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewritten:
+    """A frame as it is to be written."""
+
+    data: bytes
+    wire_bytes: int
+    link_type: int
+
+
+@dataclass(slots=True)
+class _Frame:
+    """One frame that is looked at, with its rows in the columns."""
+
+    data: bytes
+    wire_bytes: int
+    link_type: int
+    d: DecodedBatch
+    tunnels: range
+
+    @classmethod
+    def of(cls, frames: FrameBatch, d: DecodedBatch, i: int) -> _Frame:
+        row = d.first + i
+        begin = frames.offset[row]
+        if not d.tunnel_count[i]:
+            raise Kept("no tunnel")
+        return cls(
+            bytes(frames.buffer[begin : begin + frames.captured_bytes[row]]),
+            frames.wire_bytes[row],
+            frames.link_types[frames.point[row]],
+            d,
+            range(d.tunnel_start[i], d.tunnel_start[i] + d.tunnel_count[i]),
+        )
+
+    def kind(self, t: int) -> TunnelKind:
+        return TunnelKind(self.d.tunnels.kind[t])
+
+    def header_end(self, t: int, i: int) -> int:
+        """Return where the tunnel header of row t ends, options included."""
+        tunnels, layers = self.d.tunnels, self.d.layers
+        begin = tunnels.header_offset[t]
+        match self.kind(t):
+            case TunnelKind.GENEVE:
+                return begin + _HEADER_BYTES + (tunnels.flags[t] >> 24 & 0x3F) * 4
+            case TunnelKind.VXLAN | TunnelKind.VXLAN_GPE:
+                return begin + _HEADER_BYTES
+            case TunnelKind.IPIP:
+                return begin
+        end = tunnels.ip_offset[t] + tunnels.overhead_bytes[t]
+        first = self.d.layer_start[i]
+        inside = (
+            layers.offset[row]
+            for row in range(first, first + self.d.layer_count[i])
+            if layers.offset[row] > begin and layers.code[row] not in _TUNNEL_LAYERS
+        )
+        return min(end, next(inside, end))
+
+    def ethertype(self, t: int, end: int) -> int:
+        """Return the EtherType of what tunnel row t holds, which begins at `end`; 0: unknown."""
+        flags = self.d.tunnels.flags[t]
+        match self.kind(t):
+            case TunnelKind.VXLAN | TunnelKind.NVGRE | TunnelKind.ERSPAN:
+                return TRANSPARENT_ETHERNET
+            case TunnelKind.GENEVE | TunnelKind.GRE:
+                return flags & 0xFFFF
+            case TunnelKind.VXLAN_GPE:
+                return _GPE_ETHERTYPES.get(flags & 0xFF, 0) if flags & 0x0400_0000 else (
+                    TRANSPARENT_ETHERNET
+                )  # fmt: skip
+        return _ETHERTYPES.get(self.data[end] >> 4, 0) if end < len(self.data) else 0
+
+    def addresses(self) -> bytes:
+        """Return the MAC addresses of the outermost Ethernet header, or none of theirs."""
+        if self.link_type == ETHERNET and len(self.data) >= _MAC_BYTES:
+            return self.data[:_MAC_BYTES]
+        return bytes(_MAC_BYTES)
+
+    def is_fragment(self, t: int) -> bool:
+        """Tell whether the packet that carries tunnel row t is the first of several fragments."""
+        at, data = self.d.tunnels.ip_offset[t], self.data
+        if self.d.tunnels.version[t] == 4:
+            return bool(data[at + ipv4.FLAGS] & 0x20)
+        head = data[at + ipv6.NEXT_HEADER]
+        # Of more extension headers than one only the first is looked at.
+        return head == ipv6.FRAGMENT and bool(data[at + ipv6.HEADER_BYTES + 3] & 1)
+
+
+_FORMATS = frozenset((TunnelKind.VXLAN, TunnelKind.VXLAN_GPE, TunnelKind.GENEVE))
+_TUNNEL_LAYERS = frozenset((Layer.GRE, Layer.NVGRE, Layer.ERSPAN, Layer.GTPU))
+
+
+# --- without tunnels ---------------------------------------------------------------------------
+
+
+def decapsulated(frames: FrameBatch, d: DecodedBatch, i: int) -> Rewritten:
+    """Return what the innermost tunnel of decoded row i holds, as an Ethernet frame.
+
+    Where the tunnel holds a packet without Ethernet, it gets the addresses of the outer frame.
+    Raises Kept where there is no tunnel, or not a whole tunnel packet.
+    """
+    frame = _Frame.of(frames, d, i)
+    if any(frame.is_fragment(t) for t in frame.tunnels):
+        raise Kept("fragment")
+    t = frame.tunnels[-1]
+    begin = frame.header_end(t, i)
+    ethertype = frame.ethertype(t, begin)
+    if not ethertype:
+        raise Kept("unknown payload")
+    end = min(_packet_end(frame, t), frame.wire_bytes)
+    if begin > end:
+        raise Kept("damaged")
+    head = (
+        b""
+        if ethertype == TRANSPARENT_ETHERNET
+        else frame.addresses() + ethertype.to_bytes(2, "big")
+    )
+    inner = frame.data[begin : min(end, len(frame.data))]
+    return Rewritten(data=head + inner, wire_bytes=len(head) + end - begin, link_type=ETHERNET)
+
+
+def _packet_end(frame: _Frame, t: int) -> int:
+    """Return where the IP packet that carries tunnel row t ends: behind it is padding."""
+    at, data = frame.d.tunnels.ip_offset[t], frame.data
+    if frame.d.tunnels.version[t] == 4:
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+    else:
+        length = int.from_bytes(data[at + 4 : at + 6], "big")
+        length += ipv6.HEADER_BYTES if length else 0
+    return at + length if length else frame.wire_bytes
+
+
+# --- with the other format ---------------------------------------------------------------------
+
+
+def encapsulated(
+    frames: FrameBatch, d: DecodedBatch, i: int, to: TunnelKind, vni: int | None = None
+) -> Rewritten:
+    """Return decoded row i with every VXLAN and Geneve header as one of kind `to`.
+
+    Options, flags and group policies have no place in the other format and are left out.
+    vni: of all these tunnels; None keeps theirs.
+    Raises Kept where there is nothing to change or it cannot be done rightly.
+    """
+    frame = _Frame.of(frames, d, i)
+    data, grown, changed = bytearray(frame.data), 0, False
+    # From the inside out, so that what stands in front keeps its place.
+    for t in reversed(frame.tunnels):
+        kind, own = frame.kind(t), 0
+        replaced = kind in _FORMATS and (kind != to or vni is not None)
+        if replaced:
+            begin, end = d.tunnels.header_offset[t], frame.header_end(t, i)
+            header = _header(frame, t, (begin, end), to, vni)
+            own = len(header) - (end - begin)
+            data[begin : min(end, len(frame.data))] = header
+            changed = True
+        grown += own
+        if grown and frame.is_fragment(t):
+            raise Kept("fragment")
+        if grown or replaced:
+            _mend(data, frame, t, grown, PORTS[to] if replaced and kind != to else None)
+    if not changed:
+        raise Kept("nothing to change")
+    return Rewritten(
+        data=bytes(data),
+        wire_bytes=max(frame.wire_bytes + grown, len(data)),
+        link_type=frame.link_type,
+    )
+
+
+def _header(
+    frame: _Frame, t: int, place: tuple[int, int], to: TunnelKind, vni: int | None
+) -> bytes:
+    """Return what stands instead of the tunnel header of row t, at octets `place`."""
+    begin, end = place
+    number = max(frame.d.tunnels.vni[t], 0) if vni is None else vni
+    identifier = number.to_bytes(3, "big") + b"\0"
+    if frame.kind(t) == to:
+        return frame.data[begin : begin + 4] + identifier + frame.data[begin + 8 : end]
+    ethertype = frame.ethertype(t, end)
+    if not ethertype:
+        raise Kept("unknown payload")
+    octets = ethertype.to_bytes(2, "big")
+    if to == TunnelKind.GENEVE:
+        return b"\0\0" + octets + identifier
+    inner = b"" if ethertype == TRANSPARENT_ETHERNET else frame.addresses() + octets
+    return _VXLAN_I.to_bytes(4, "big") + identifier + inner
+
+
+def _mend(data: bytearray, frame: _Frame, t: int, grown: int, port: int | None) -> None:
+    """Make lengths and checksums of the headers that carry tunnel row t right.
+
+    grown: octets more behind these headers; port: the new UDP destination port.
+    """
+    tunnels = frame.d.tunnels
+    header, ip = tunnels.header_offset[t], tunnels.ip_offset[t]
+    kind, version = frame.kind(t), tunnels.version[t]
+    if kind == TunnelKind.GTPU:
+        _add(data, header + 2, grown)
+    elif kind not in _UDP_KINDS and tunnels.flags[t] & _GRE_CHECKSUM and kind != TunnelKind.IPIP:
+        raise Kept("GRE checksum")
+    length_at = ip + (ipv4.TOTAL_LENGTH if version == 4 else ipv6.PAYLOAD_LENGTH)
+    if kind in _UDP_KINDS:
+        udp = header - 8
+        if port is not None:
+            data[udp + 2 : udp + 4] = port.to_bytes(2, "big")
+        _add(data, udp + 4, grown)
+        _mend_udp_checksum(data, frame, t, udp)
+    _add(data, length_at, grown)
+    if version == 4:
+        end = ip + (data[ip] & ipv4.IHL_MASK) * 4
+        data[ip + ipv4.CHECKSUM : ip + ipv4.CHECKSUM + 2] = b"\0\0"
+        data[ip + ipv4.CHECKSUM : ip + ipv4.CHECKSUM + 2] = checksum(_sum(data[ip:end]))
+
+
+def _add(data: bytearray, at: int, grown: int) -> None:
+    """Add to a length of 16 bits; 0 says nothing and stays."""
+    length = int.from_bytes(data[at : at + 2], "big")
+    if length:
+        if not 0 <= length + grown <= 0xFFFF:
+            raise Kept("too large")
+        data[at : at + 2] = (length + grown).to_bytes(2, "big")
+
+
+def _mend_udp_checksum(data: bytearray, frame: _Frame, t: int, udp: int) -> None:
+    """Make the checksum of the UDP header at `udp` right; one that was not sent stays so."""
+    old, before = frame.data[udp + 6 : udp + 8], frame.data
+    if old == b"\0\0":
+        return
+    ip, version = frame.d.tunnels.ip_offset[t], frame.d.tunnels.version[t]
+    length = int.from_bytes(data[udp + 4 : udp + 6], "big")
+    data[udp + 6 : udp + 8] = b"\0\0"
+    if length and udp + length <= len(data) and not frame.is_fragment(t):
+        first, last = (ip + 12, ip + 20) if version == 4 else (ip + 8, ip + 40)
+        total = _sum(data[first:last]) + 17 + length + _sum(data[udp : udp + length])
+    else:
+        # RFC 1624: what is not here has not changed; octets that moved kept their parity.
+        old_length = int.from_bytes(before[udp + 4 : udp + 6], "big")
+        total = 0xFFFF ^ int.from_bytes(old, "big")
+        total += _sum(data[udp:]) + length
+        total += _negated(_sum(before[udp : udp + 6] + b"\0\0" + before[udp + 8 :]) + old_length)
+    octets = checksum(total)
+    data[udp + 6 : udp + 8] = octets if octets != b"\0\0" else b"\xff\xff"
+
+
+def _sum(octets: bytes | bytearray) -> int:
+    """Return the sum of the 16-bit words (RFC 1071), an odd octet padded with 0."""
+    padded = bytes(octets) + b"\0" * (len(octets) % 2)
+    words = memoryview(padded).cast("H")
+    total = sum(words)
+    return total if sys.byteorder == "big" else _swapped(total)
+
+
+def _swapped(total: int) -> int:
+    """Return a sum of words that were read in the wrong byte order (RFC 1071 section 2)."""
+    folded = _folded(total)
+    return (folded & 0xFF) << 8 | folded >> 8
+
+
+def _folded(total: int) -> int:
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def _negated(total: int) -> int:
+    return 0xFFFF ^ _folded(total)
+
+
+def checksum(total: int) -> bytes:
+    """Return the Internet checksum (RFC 1071) of a sum of words."""
+    return _negated(total).to_bytes(2, "big")
