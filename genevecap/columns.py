@@ -295,7 +295,7 @@ class TunnelTable(Columns):
         ("ip_offset", "I", "offset of the carrying IP header in the frame"),
         ("header_offset", "I", "offset of the tunnel header in the frame"),
         ("flags", "I", "the first 32 bits of the tunnel header"),
-        ("identifier", "I", "key, session id or TEID of formats that have one, else 0"),
+        ("identifier", "I", "GRE key, TEID, or the first 32 bits of ERSPAN's own header, else 0"),
         ("option_start", "I", "first row in the option table"),
         ("option_count", "B", "Geneve options that were there whole"),
     )

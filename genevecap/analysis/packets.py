@@ -162,7 +162,7 @@ def _tunnel_row(frames: FrameBatch, d: DecodedBatch, row: int, t: int) -> Tunnel
         options=tuple(
             _option_row(frames, d, row, o) for o in range(first, first + table.option_count[t])
         ),
-        flags=_FLAGS[kind](table.flags[t]) if kind in _FLAGS else (),
+        flags=_FLAGS[kind](table.flags[t], table.identifier[t]) if kind in _FLAGS else (),
     )
 
 
@@ -180,7 +180,7 @@ def _option_row(frames: FrameBatch, d: DecodedBatch, row: int, o: int) -> Option
 _Flags = tuple[tuple[str, int | bool | None], ...]
 
 
-def _geneve_flags(word: int) -> _Flags:
+def _geneve_flags(word: int, _: int) -> _Flags:
     """RFC 8926 section 3.4."""
     return (
         ("version", word >> 30),
@@ -190,7 +190,7 @@ def _geneve_flags(word: int) -> _Flags:
     )
 
 
-def _vxlan_flags(word: int) -> _Flags:
+def _vxlan_flags(word: int, _: int) -> _Flags:
     """RFC 7348 section 5; the policy means something only where its G bit is set."""
     policy = bool(word & 0x8000_0000)
     return (
@@ -200,13 +200,26 @@ def _vxlan_flags(word: int) -> _Flags:
     )
 
 
-def _gpe_flags(word: int) -> _Flags:
+def _gpe_flags(word: int, _: int) -> _Flags:
     """draft-ietf-nvo3-vxlan-gpe section 3.1; no P flag means Ethernet."""
     return (("next_protocol", word & 0xFF if word & 0x0400_0000 else None),)
 
 
-_FLAGS: dict[TunnelKind, Callable[[int], _Flags]] = {
+def _gre_flags(word: int, key: int) -> _Flags:
+    """RFC 2890 section 2; what PPTP has in its place (version 1) is no key of a tunnel."""
+    return (("key", key if word & 0x2000_0000 and not word & 0x0007_0000 else None),)
+
+
+def _erspan_flags(_: int, first: int) -> _Flags:
+    """draft-foschiano-erspan section 4; type I has no header of its own, and so no session."""
+    return (("session_id", first & 0x3FF if first else None),)
+
+
+_FLAGS: dict[TunnelKind, Callable[[int, int], _Flags]] = {
     TunnelKind.GENEVE: _geneve_flags,
     TunnelKind.VXLAN: _vxlan_flags,
     TunnelKind.VXLAN_GPE: _gpe_flags,
+    TunnelKind.GRE: _gre_flags,
+    TunnelKind.NVGRE: _gre_flags,
+    TunnelKind.ERSPAN: _erspan_flags,
 }

@@ -47,8 +47,11 @@ PASSED_OVER = frozenset(
 )
 """Protocols of tshark that are part of a neighbour in our naming, or none."""
 
-AFTER_UDP = frozenset(("vxlan", "geneve", "gtpu", "esp", "wireguard"))
+AFTER_UDP = frozenset(("vxlan", "geneve", "gre", "gtpu", "esp", "wireguard"))
 LAST_LAYERS = frozenset(("tcp", "sctp", "icmp", "icmpv6", "arp"))
+
+ERSPAN_TYPES = frozenset((0x88BE, 0x22EB))
+"""GRE protocol types of ERSPAN."""
 
 IPV6_EXTENSIONS = frozenset((0, 43, 44, 60))
 """Extension headers that are gone through on the way to the protocol (RFC 8200 section 4)."""
@@ -126,9 +129,15 @@ class _Walk:
             name = "vxlan-gpe"
         if name == "sll" and _first(layer, "sll.ifindex") is not None:
             name = "sll2"
+        if name == "gre" and _is_nvgre(layer):
+            name = "nvgre"
         self.layers.append(name)
         if name in {"ipv4", "ipv6"}:
             self._ip(name, layer)
+        elif name in {"gre", "nvgre"}:
+            self._gre(name, layer)
+        elif name == "erspan":
+            self._erspan(layer)
         elif name in {"udp", "tcp", "sctp"}:
             self._transport(name, layer)
         elif name in {"geneve", "vxlan", "vxlan-gpe"}:
@@ -208,6 +217,20 @@ class _Walk:
             )
         )
 
+    def _gre(self, name: str, layer: Any) -> None:
+        kind = "erspan" if _number(layer, "gre.proto") in ERSPAN_TYPES else name
+        key = _hex(layer, "gre.key")
+        flags: dict[str, int | bool] = {}
+        if kind != "erspan" and key is not None:
+            flags["key"] = key
+        vni = key >> 8 if kind == "nvgre" and key is not None else None
+        self._add_tunnel(kind, vni, flags=flags)
+
+    def _erspan(self, layer: Any) -> None:
+        session = _number(layer, "erspan.spanid")
+        if self.tunnels and session is not None:
+            self.tunnels[-1].flags["session_id"] = session
+
     def _measure(self, offset: int | None) -> None:
         """Fill in what the tunnel before cost, now that the next network-layer header is known."""
         if not self.tunnels or offset is None:
@@ -249,6 +272,12 @@ def _values(layer: Any, name: str) -> list[Any]:
     """Return all fields of a layer that have exactly this name."""
     container = layer._all_fields.get(name)  # noqa: SLF001 (get_field() falls back to like names)
     return [] if container is None else list(container.all_fields)
+
+
+def _is_nvgre(layer: Any) -> bool:
+    """Tell GRE that is NVGRE: a key, no checksum, no sequence number, Ethernet (RFC 7637)."""
+    flags = _hex(layer, "gre.flags_and_version")
+    return flags is not None and flags & 0xF007 == 0x2000 and _number(layer, "gre.proto") == 0x6558
 
 
 def _first(layer: Any, name: str) -> str | None:

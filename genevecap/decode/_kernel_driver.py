@@ -28,8 +28,10 @@ from cython.cimports.genevecap.decode._kernel_network import ipv4, ipv6
 from cython.cimports.genevecap.decode._kernel_state import (
     ARP,
     ENCODED_LAYERS,
+    ERSPAN,
     ETHERNET,
     GENEVE,
+    GRE,
     ICMP,
     ICMPV6,
     IPV4,
@@ -41,6 +43,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     MAX_TUNNELS,
     MPLS,
     NULL_FAMILY,
+    NVGRE,
     RAW,
     SCTP,
     SLL,
@@ -59,7 +62,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     end_at,
 )
 from cython.cimports.genevecap.decode._kernel_transport import icmp, icmpv6, sctp, tcp, udp
-from cython.cimports.genevecap.decode._kernel_tunnels import geneve, vxlan, vxlan_gpe
+from cython.cimports.genevecap.decode._kernel_tunnels import erspan, geneve, gre, vxlan, vxlan_gpe
 from cython.cimports.libc.string import memset
 
 from .layers import ETHERTYPES, GPE_NEXT_PROTOCOLS, IP_PROTOCOLS, LINK_TYPES
@@ -86,6 +89,9 @@ HANDLERS[ICMPV6] = icmpv6
 HANDLERS[GENEVE] = geneve
 HANDLERS[VXLAN] = vxlan
 HANDLERS[VXLAN_GPE] = vxlan_gpe
+HANDLERS[GRE] = gre
+HANDLERS[NVGRE] = gre
+HANDLERS[ERSPAN] = erspan
 
 # Layers that add a row to the tunnel table: begun only while there is room for one.
 IS_TUNNEL = cython.declare(cython.bint[256])
@@ -93,6 +99,8 @@ memset(IS_TUNNEL, 0, cython.sizeof(IS_TUNNEL))
 IS_TUNNEL[GENEVE] = True
 IS_TUNNEL[VXLAN] = True
 IS_TUNNEL[VXLAN_GPE] = True
+IS_TUNNEL[GRE] = True
+IS_TUNNEL[NVGRE] = True
 
 
 @cython.cfunc

@@ -18,7 +18,7 @@ cdef bint sll(Frame *f) noexcept nogil
 cdef bint sll2(Frame *f) noexcept nogil
 @cython.locals(layer=uint32_t)
 cdef bint cooked(Frame *f, uint64_t p, uint32_t kind) noexcept nogil
-@cython.locals(p=uint64_t, version=uint32_t)
+@cython.locals(p=uint64_t)
 cdef bint raw(Frame *f) noexcept nogil
 @cython.locals(p=uint64_t, family=uint32_t)
 cdef bint null_family(Frame *f) noexcept nogil

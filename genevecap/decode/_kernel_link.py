@@ -13,7 +13,6 @@ from cython.cimports.genevecap.decode._kernel_state import (
     IPV6,
     LLC,
     LOOP,
-    MALFORMED,
     MPLS,
     NULL_FAMILY,
     RAW,
@@ -25,6 +24,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     be48,
     begin,
     by_ethertype,
+    by_version,
     complete,
     end_at,
     fits,
@@ -146,12 +146,7 @@ def raw(f):
     if not fits(f, p, 1, RAW):
         return 0
     begin(f, RAW, p)
-    version = u8(f, p) >> 4
-    if version == 4:
-        return go_on(f, p, IPV4)
-    if version == 6:
-        return go_on(f, p, IPV6)
-    return end_at(f, MALFORMED, RAW, p)
+    return by_version(f, p, RAW, p)
 
 
 def null_family(f):

@@ -30,6 +30,9 @@ cdef enum:
     VXLAN = 17
     VXLAN_GPE = 18
     GENEVE = 19
+    GRE = 20
+    NVGRE = 21
+    ERSPAN = 22
     GTPU = 24
     ESP = 25
     WIREGUARD = 28
@@ -48,6 +51,9 @@ cdef enum:
     KIND_GENEVE = 1
     KIND_VXLAN = 2
     KIND_VXLAN_GPE = 3
+    KIND_GRE = 4
+    KIND_NVGRE = 5
+    KIND_ERSPAN = 6
     KIND_IPIP = 8
 
 cdef enum:
@@ -269,6 +275,17 @@ cdef inline void link_layer_to(Frame *f, uint64_t p) noexcept nogil:
     # A link-layer header below the last tunnel header ends at p: the tunnel's overhead grows.
     if f.tunnel_open:
         f.tunnels[f.tunnel_count - 1].overhead_end = p
+
+cdef inline bint by_version(Frame *f, uint64_t p, uint32_t layer, uint64_t begins) noexcept nogil:
+    # Go on at p with the IP that its version nibble says; `layer` began at `begins`.
+    cdef uint32_t version
+    if not fits(f, p, 1, layer):
+        f.stop_offset = begins
+        return 0
+    version = u8(f, p) >> 4
+    if version == 4 or version == 6:
+        return go_on(f, p, IPV4 if version == 4 else IPV6)
+    return end_at(f, MALFORMED, layer, begins)
 
 cdef inline bint by_ethertype(Frame *f, uint64_t p, uint32_t ethertype) noexcept nogil:
     cdef uint32_t layer = f.registry.ethertype[ethertype & 0xffff]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from cython.cimports.genevecap.decode._kernel_state import (
     ESP,
     GENEVE,
+    GRE,
     GTPU,
     ICMP,
     ICMPV6,
@@ -31,7 +32,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     u32,
     view,
 )
-from cython.cimports.genevecap.decode._kernel_tunnels import geneve_fits
+from cython.cimports.genevecap.decode._kernel_tunnels import geneve_fits, gre_fits
 
 
 def ports(f, p):
@@ -82,6 +83,8 @@ def tentative(f, p, layer):
     """Tell whether the octets at p fit what their port only suggests."""
     if layer == GENEVE:
         return geneve_fits(f, p)
+    if layer == GRE:
+        return gre_fits(f, p)
     if layer == ESP:
         # RFC 3948: four zero octets are IKE, one octet 0xff is a keep-alive.
         return p + 8 <= f.captured and p + 8 <= f.end and u32(f, p) != 0

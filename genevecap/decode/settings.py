@@ -24,7 +24,12 @@ VXLAN_GPE_PORT = 4790
 STT_PORT = 7471
 """TCP; draft-davie-stt-08 section 3.1."""
 
-OPAQUE_PORTS = {2152: Layer.GTPU, 4500: Layer.ESP, 51820: Layer.WIREGUARD}
+OTHER_PORTS = {
+    2152: Layer.GTPU,
+    4500: Layer.ESP,
+    4754: Layer.GRE,  # RFC 8086 section 3
+    51820: Layer.WIREGUARD,
+}
 """Tunnels and protections that UDP carries besides; all tentative."""
 
 
@@ -42,7 +47,7 @@ class DecodeSettings:
     def udp_table(self) -> bytes:
         """Return 65,536 octets: by UDP destination port a `Layer`, perhaps `TENTATIVE`, or 0."""
         table = bytearray(65536)
-        for port, layer in OPAQUE_PORTS.items():
+        for port, layer in OTHER_PORTS.items():
             table[port] = layer | TENTATIVE
         for port in GENEVE_TENTATIVE_PORTS:
             table[port] = Layer.GENEVE | TENTATIVE

@@ -268,7 +268,6 @@ def test_protocol_behind_ipv6_extension_headers_is_the_next_layers():
 @pytest.mark.parametrize(
     ("layers", "protocols", "skipped_at"),
     [
-        ((ETH, ip(proto="47"), {"L": "gre", "proto": "0x0800"}, ip(), UDP), None, "gre"),
         ((ETH, ipv6(nxt="51"), UDP), "eth:ethertype:ipv6:ah:udp", "ah"),
         ((ETH, ip(proto="50"), {"L": "esp"}), None, "esp"),
         ((ETH, {"L": "macsec"}, ip(), UDP), None, "macsec"),
@@ -320,14 +319,14 @@ def decoded(name, *layers):
 
 
 def test_taking_a_layer_out_of_the_list_goes_on_below_it():
-    gre = {"L": "gre", "proto": "0x0800", "key": "0x00000005"}
+    gre = {"L": "gre", "flags_and_version": "0x2000", "proto": "0x0800", "key": "0x00000005"}
     frame = decoded("gre", ETH, ip(proto="47"), gre, ip("10.0.0.1", "10.0.0.2"), UDP)
     (tunnel,) = frame.reading.tunnels
     assert (tunnel.kind, tunnel.source_port, tunnel.overhead_bytes) == ("gre", None, 28)
     assert tunnel.flags == {"key": 5}
     assert frame.reading.inner == inner("10.0.0.1", "10.0.0.2", 17, 40000, 53)
 
-    gtp = {"L": "gtp", "message": "0xff", "teid": "0x00000001"}
+    gtp = {"L": "gtp", "flags": "0x30", "message": "0xff", "teid": "0x00000001"}
     udp = UDP | {"dstport": "2152"}
     frame = decoded("gtp", ETH, ip(), udp, gtp, ip("10.0.0.1", "10.0.0.2"), UDP)
     assert [(t.kind, t.flags) for t in frame.reading.tunnels] == [("gtpu", {"teid": 1})]
@@ -341,6 +340,6 @@ def test_ip_directly_in_ip_is_a_tunnel():
 
 
 def test_nvgre_is_gre_with_a_key_around_ethernet():
-    gre = {"L": "gre", "proto": "0x6558", "key": "0x00123456"}
+    gre = {"L": "gre", "flags_and_version": "0x2000", "proto": "0x6558", "key": "0x00123456"}
     frame = decoded("gre", ETH, ip(proto="47"), gre, ETH, ip("10.0.0.1", "10.0.0.2"), UDP)
     assert [(t.kind, t.vni) for t in frame.reading.tunnels] == [("nvgre", 0x1234)]

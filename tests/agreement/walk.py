@@ -22,11 +22,10 @@ from typing import Any
 
 from .readings import Inner, Option, Silent, Statement, Tunnel, address
 
-NOT_YET_DECODED = frozenset({"gre", "erspan", "nsh", "gtp", "esp", "ah", "macsec", "wireguard"})
+NOT_YET_DECODED = frozenset({"nsh", "gtp", "esp", "ah", "macsec", "wireguard"})
 """Layers that come with a later version: frames are compared down to them.
 
 Implementing one means taking it out of here; `Walk` already knows how to go on below it.
-NVGRE is `gre` here, as it is to the dissector.
 """
 
 NEVER_DECODED = frozenset(
@@ -70,6 +69,10 @@ LAYER_NAMES = {"eth": "ethernet", "ip": "ipv4"}
 IPV6_EXTENSIONS = frozenset({0, 43, 44, 60})
 GTPU_PORT = 2152
 GTPU_G_PDU = 0xFF
+
+GRE_C, GRE_R, GRE_K, GRE_S, GRE_A = 0x8000, 0x4000, 0x2000, 0x1000, 0x0080
+ERSPAN_TYPES = ("0x88be", "0x22eb")
+WCCP = "0x883e"
 
 Layer = Mapping[str, Any]
 
@@ -150,6 +153,10 @@ class Walk:
     """The innermost IP header so far."""
     carried: bool = False
     """Whether a tunnel header has come since that IP header."""
+    guarded: bool = False
+    """Whether an authentication header has come since; the record does not say how long it is."""
+    gre: Layer | None = None
+    """The last GRE header."""
 
     def run(self, frame: list[Layer]) -> None:
         """Read the steps up to where genevecap is meant to stop."""
@@ -197,7 +204,7 @@ class Walk:
             self._add_tunnel("ipip", None, [step, *rest], 0, {"L": "ipip"})
         if not _is_readable_ip(step):
             return False
-        self.ip, self.carried = step, False
+        self.ip, self.carried, self.guarded = step, False, False
         self._list(step["L"])
         inside = [s for s in rest if not s["L"].startswith("ipv6.")]
         dissected = bool(inside) and inside[0]["L"] in IP_PROTOCOLS
@@ -262,7 +269,7 @@ class Walk:
             return True
         if name in self.not_decoded | NEVER_DECODED:
             return self._skip(name)
-        return name == "gtp"
+        return name in ("gtp", "gre")  # GRE in UDP: RFC 8086
 
     def _udp_tunnel(self, step: Layer, rest: list[Layer]) -> None:
         if step["L"] == "geneve":
@@ -285,7 +292,7 @@ class Walk:
         assert not isinstance(source_port, Statement)
         assert not isinstance(destination_port, Statement)
         if kind != "ipip":
-            self._list(kind)
+            self._list({"erspan": "gre"}.get(kind, kind))
         self.tunnels.append(
             Tunnel(
                 kind=kind,
@@ -294,7 +301,9 @@ class Walk:
                 destination=self.inner.destination,
                 source_port=source_port,
                 destination_port=destination_port,
-                overhead_bytes=_overhead(self.ip, header_bytes, source_port is not None, rest),
+                overhead_bytes=Silent("length of the authentication header")
+                if self.guarded
+                else _overhead(self.ip, header_bytes, source_port is not None, rest),
                 options=_options(step),
                 flags=_flags(kind, step),
             )
@@ -306,27 +315,45 @@ class Walk:
         if name in self.not_decoded | NEVER_DECODED:
             return self._skip(name)
         if name in ("gre", "gtp"):
+            if len(step) == 1:  # the header was cut
+                return False
+            if name == "gre" and _gre_flags(step) & 7 > 1:  # unsupported, and no tunnel
+                self._list(name)
+                return False
             self._tunnel_by_name(name, step, rest)
             return True
         if name in ("erspan", "ah", "nsh", "macsec"):
-            self._list(name)
-            return True  # ERSPAN is part of its GRE's row; the others are layers, not tunnels
+            # ERSPAN is part of its GRE's row; the others are layers, not tunnels.
+            self.guarded = self.guarded or name == "ah"
+            if len(step) > 1 or name == "ah" or self._is_erspan_1():
+                self._list(name)
+            return True
         if any(_is_ip(s) or s["L"] == "eth" for s in rest):
             return self._skip(name)
         return False
 
+    def _is_erspan_1(self) -> bool:
+        """Whether ERSPAN is that of a GRE header without sequence number: it has no header."""
+        gre = self.gre
+        return gre is not None and gre["proto"] == "0x88be" and not _gre_flags(gre) & GRE_S
+
     def _tunnel_by_name(self, name: str, step: Layer, rest: list[Layer]) -> None:
         if name == "gtp":
-            self._add_tunnel("gtpu", None, rest, 8, step)
+            self._add_tunnel("gtpu", None, rest, 12 if int(step["flags"], 16) & 7 else 8, step)
             return
-        words = sum(key in step for key in ("key", "sequence_number", "checksum", "ack_number"))
-        erspan = next((s for s in rest[:1] if s["L"] == "erspan"), None)
-        kind, vni = "gre", None
-        if erspan is not None:
+        self.gre = step
+        flags = _gre_flags(step)
+        words = sum(bool(flags & bit) for bit in (GRE_C | GRE_R, GRE_K, GRE_S))
+        words += flags & 7 == 1 and bool(flags & GRE_A)
+        kind, vni, source = "gre", None, step
+        if step["proto"] in ERSPAN_TYPES:
             kind = "erspan"
-        elif "key" in step and step["proto"] == "0x6558":
+            source = next((s for s in rest[:1] if s["L"] == "erspan"), {"L": "erspan"})
+        elif flags & ~0x0FF8 == GRE_K and step["proto"] == "0x6558" and "key" in step:
             kind, vni = "nvgre", int(step["key"], 16) >> 8  # RFC 7637 section 3.2
-        self._add_tunnel(kind, vni, rest, 4 + 4 * words, erspan or step)
+        if step["proto"] == WCCP:
+            rest = [{"L": "wccp"}, *rest]
+        self._add_tunnel(kind, vni, rest, 4 + 4 * words, source)
 
 
 def _protocol(ip: Layer, inside: list[Layer]) -> int | Silent:
@@ -378,8 +405,8 @@ def _flags(kind: str, step: Layer) -> dict[str, Any]:
         return {"next_protocol": int(step["next_proto"])}
     if kind in ("gre", "nvgre"):
         return {"key": int(step["key"], 16) if "key" in step else None}
-    if kind == "erspan" and "spanid" in step:
-        return {"session_id": int(step["spanid"])}
+    if kind == "erspan":
+        return {"session_id": int(step["spanid"]) if "spanid" in step else None}
     if kind == "gtpu":
         return {"teid": int(step["teid"], 16)}
     return {}
@@ -395,10 +422,33 @@ def _overhead(ip: Layer, header_bytes: int, over_udp: bool, rest: list[Layer]) -
         total = 40
     total += header_bytes + (8 if over_udp else 0)
     for step in rest:
-        if step["L"] not in ("eth", "vlan", "mpls"):
-            if step["L"] in TRANSPARENT or step["L"] in ("erspan", "nsh"):
-                return Silent("length of the link headers inside the tunnel")
+        size = _link_bytes(step)
+        if isinstance(size, Silent):
+            return size
+        if size is None:
             break
-        if len(step) > 1:  # a header that did not fit has a name but no fields
-            total += 14 if step["L"] == "eth" else 4
+        total += size
     return total
+
+
+def _link_bytes(step: Layer) -> int | Silent | None:
+    """Return the octets of a header between a tunnel and the next network layer; None for others.
+
+    One that did not fit has a name but no fields, and so has ERSPAN I, which is none.
+    """
+    name = step["L"]
+    if name in ("eth", "vlan", "mpls"):
+        return (14 if name == "eth" else 4) if len(step) > 1 else 0
+    if name == "erspan" and step.get("version") == "2":
+        return Silent("whether ERSPAN III has a subheader")
+    if name == "erspan":
+        return 8 if len(step) > 1 else 0
+    if name == "wccp":
+        return Silent("whether there is a WCCP redirect header")
+    if name in TRANSPARENT or name in ("nsh", "macsec"):
+        return Silent("length of the link headers inside the tunnel")
+    return None
+
+
+def _gre_flags(gre: Layer) -> int:
+    return int(gre["flags_and_version"], 16)

@@ -69,9 +69,9 @@ def test_every_snaplen(decoder, vector):
 
 _CUT = {Stop.TRUNCATED}
 _FIXED = ("kind", "vni", "source_lo", "destination_lo", "flags", "ip_offset", "header_offset")
-_FIXED_BYTES = {TunnelKind.IPIP: 0}
+_FIXED_BYTES = {TunnelKind.IPIP: 0, TunnelKind.GRE: 4, TunnelKind.ERSPAN: 4}
 """What is there of a tunnel header at least, where that is not 8 octets."""
-_TENTATIVE = {2152, 4500, 51820, *range(6082, 6090)}
+_TENTATIVE = {2152, 4500, 4754, 51820, *range(6082, 6090)}
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=IDS)

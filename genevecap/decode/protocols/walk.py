@@ -168,6 +168,10 @@ class Walk:
         self.stop_offset = offset
         return 0
 
+    def relabel(self, code: int) -> None:
+        """List the layer being decoded under another name."""
+        self.layer_code[self.layer_end - 1] = code
+
     def unlist(self) -> None:
         """Take back the layer being decoded: its first octets say that it is something else."""
         self.layer_end -= 1

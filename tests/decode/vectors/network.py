@@ -50,16 +50,6 @@ VECTORS = [
         ip={**V4, "protocol": 2, "bytes": 32, "ttl": 1, "tos": 0xC0, "fragment": 0x4000},
     ),
     vector(
-        "ipv4-known-protocol-without-decoder",
-        f"45 00 00 18 00 00 00 00 40 2f 00 00 {FROM_A_TO_B} 00 00 08 00  # GRE",
-        link_type=RAW,
-        layers=[("raw", 0), ("ipv4", 0), ("gre", 20)],
-        stop="unsupported",
-        stop_layer="gre",
-        stop_offset=20,
-        ip={**V4, "protocol": 47, "bytes": 24, "ttl": 64},
-    ),
-    vector(
         "ipv4-other-version",
         f"65 00 00 14 00 00 00 00 40 11 00 00 {FROM_A_TO_B}",
         link_type=228,
