@@ -215,6 +215,11 @@ def _erspan_flags(_: int, first: int) -> _Flags:
     return (("session_id", first & 0x3FF if first else None),)
 
 
+def _gtpu_flags(_: int, teid: int) -> _Flags:
+    """3GPP TS 29.281 section 5.1."""
+    return (("teid", teid),)
+
+
 _FLAGS: dict[TunnelKind, Callable[[int, int], _Flags]] = {
     TunnelKind.GENEVE: _geneve_flags,
     TunnelKind.VXLAN: _vxlan_flags,
@@ -222,4 +227,5 @@ _FLAGS: dict[TunnelKind, Callable[[int, int], _Flags]] = {
     TunnelKind.GRE: _gre_flags,
     TunnelKind.NVGRE: _gre_flags,
     TunnelKind.ERSPAN: _erspan_flags,
+    TunnelKind.GTPU: _gtpu_flags,
 }

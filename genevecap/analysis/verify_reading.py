@@ -8,7 +8,7 @@ quoted in an ICMP error is not a header of the frame.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from ..decode.layers import protocol_name
 
@@ -49,6 +49,9 @@ PASSED_OVER = frozenset(
 
 AFTER_UDP = frozenset(("vxlan", "geneve", "gre", "gtpu", "esp", "wireguard"))
 LAST_LAYERS = frozenset(("tcp", "sctp", "icmp", "icmpv6", "arp"))
+
+G_PDU = 255
+"""GTP-U message type of what carries a user's packet."""
 
 ERSPAN_TYPES = frozenset((0x88BE, 0x22EB))
 """GRE protocol types of ERSPAN."""
@@ -132,18 +135,9 @@ class _Walk:
         if name == "gre" and _is_nvgre(layer):
             name = "nvgre"
         self.layers.append(name)
-        if name in {"ipv4", "ipv6"}:
-            self._ip(name, layer)
-        elif name in {"gre", "nvgre"}:
-            self._gre(name, layer)
-        elif name == "erspan":
-            self._erspan(layer)
-        elif name in {"udp", "tcp", "sctp"}:
-            self._transport(name, layer)
-        elif name in {"geneve", "vxlan", "vxlan-gpe"}:
-            self._tunnel(name, layer)
-        elif name == "arp":
-            self._measure(_position(layer, "arp.hw.type"))
+        take = self._TAKE.get(name)
+        if take is not None:
+            take(self, name, layer)
         return True
 
     def _ip(self, name: str, layer: Any) -> None:
@@ -217,6 +211,9 @@ class _Walk:
             )
         )
 
+    def _arp(self, _: str, layer: Any) -> None:
+        self._measure(_position(layer, "arp.hw.type"))
+
     def _gre(self, name: str, layer: Any) -> None:
         kind = "erspan" if _number(layer, "gre.proto") in ERSPAN_TYPES else name
         key = _hex(layer, "gre.key")
@@ -226,10 +223,15 @@ class _Walk:
         vni = key >> 8 if kind == "nvgre" and key is not None else None
         self._add_tunnel(kind, vni, flags=flags)
 
-    def _erspan(self, layer: Any) -> None:
+    def _erspan(self, _: str, layer: Any) -> None:
         session = _number(layer, "erspan.spanid")
         if self.tunnels and session is not None:
             self.tunnels[-1].flags["session_id"] = session
+
+    def _gtpu(self, _: str, layer: Any) -> None:
+        if _number(layer, "gtp.message") == G_PDU:
+            teid = _hex(layer, "gtp.teid")
+            self._add_tunnel("gtpu", None, flags={} if teid is None else {"teid": teid})
 
     def _measure(self, offset: int | None) -> None:
         """Fill in what the tunnel before cost, now that the next network-layer header is known."""
@@ -239,6 +241,22 @@ class _Walk:
         if tunnel.overhead_bytes is None and tunnel.carrier is not None:
             cost = offset - tunnel.carrier.offset
             self.tunnels[-1] = replace(tunnel, overhead_bytes=cost)
+
+    _TAKE: ClassVar = {
+        "ipv4": _ip,
+        "ipv6": _ip,
+        "udp": _transport,
+        "tcp": _transport,
+        "sctp": _transport,
+        "geneve": _tunnel,
+        "vxlan": _tunnel,
+        "vxlan-gpe": _tunnel,
+        "gre": _gre,
+        "nvgre": _gre,
+        "erspan": _erspan,
+        "gtpu": _gtpu,
+        "arp": _arp,
+    }
 
 
 def read_packet(packet: Any) -> Reading:

@@ -32,6 +32,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     ETHERNET,
     GENEVE,
     GRE,
+    GTPU,
     ICMP,
     ICMPV6,
     IPV4,
@@ -42,6 +43,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     MAX_LAYERS,
     MAX_TUNNELS,
     MPLS,
+    NSH,
     NULL_FAMILY,
     NVGRE,
     RAW,
@@ -62,7 +64,15 @@ from cython.cimports.genevecap.decode._kernel_state import (
     end_at,
 )
 from cython.cimports.genevecap.decode._kernel_transport import icmp, icmpv6, sctp, tcp, udp
-from cython.cimports.genevecap.decode._kernel_tunnels import erspan, geneve, gre, vxlan, vxlan_gpe
+from cython.cimports.genevecap.decode._kernel_tunnels import (
+    erspan,
+    geneve,
+    gre,
+    gtpu,
+    nsh,
+    vxlan,
+    vxlan_gpe,
+)
 from cython.cimports.libc.string import memset
 
 from .layers import ETHERTYPES, GPE_NEXT_PROTOCOLS, IP_PROTOCOLS, LINK_TYPES
@@ -92,6 +102,8 @@ HANDLERS[VXLAN_GPE] = vxlan_gpe
 HANDLERS[GRE] = gre
 HANDLERS[NVGRE] = gre
 HANDLERS[ERSPAN] = erspan
+HANDLERS[NSH] = nsh
+HANDLERS[GTPU] = gtpu
 
 # Layers that add a row to the tunnel table: begun only while there is room for one.
 IS_TUNNEL = cython.declare(cython.bint[256])
@@ -101,6 +113,7 @@ IS_TUNNEL[VXLAN] = True
 IS_TUNNEL[VXLAN_GPE] = True
 IS_TUNNEL[GRE] = True
 IS_TUNNEL[NVGRE] = True
+IS_TUNNEL[GTPU] = True
 
 
 @cython.cfunc

@@ -33,6 +33,7 @@ cdef enum:
     GRE = 20
     NVGRE = 21
     ERSPAN = 22
+    NSH = 23
     GTPU = 24
     ESP = 25
     WIREGUARD = 28
@@ -54,6 +55,7 @@ cdef enum:
     KIND_GRE = 4
     KIND_NVGRE = 5
     KIND_ERSPAN = 6
+    KIND_GTPU = 7
     KIND_IPIP = 8
 
 cdef enum:

@@ -32,7 +32,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     u32,
     view,
 )
-from cython.cimports.genevecap.decode._kernel_tunnels import geneve_fits, gre_fits
+from cython.cimports.genevecap.decode._kernel_tunnels import geneve_fits, gre_fits, gtpu_fits
 
 
 def ports(f, p):
@@ -97,8 +97,7 @@ def tentative(f, p, layer):
             and u16(f, p + 2) == 0
         )
     if layer == GTPU:
-        # 3GPP TS 29.281 section 5.1: version 1, protocol type 1.
-        return p + 8 <= f.captured and p + 8 <= f.end and (u8(f, p) & 0xF0) == 0x30
+        return gtpu_fits(f, p)
     return 1
 
 

@@ -13,6 +13,14 @@ cdef uint64_t gre_routes(Frame *f, uint64_t p, uint64_t begins) noexcept nogil
 cdef bint gre_fits(Frame *f, uint64_t p) noexcept nogil
 @cython.locals(h=Octets, t=TunnelRef, p=uint64_t, end=uint64_t, version=uint32_t, kind=uint32_t)
 cdef bint erspan(Frame *f) noexcept nogil
+@cython.locals(h=Octets, p=uint64_t, size=uint64_t)
+cdef bint nsh(Frame *f) noexcept nogil
+cdef bint by_next_protocol(Frame *f, uint64_t p, uint32_t following) noexcept nogil
+cdef bint gtpu_fits(Frame *f, uint64_t p) noexcept nogil
+@cython.locals(h=Octets, t=TunnelRef, p=uint64_t, end=uint64_t, version=uint32_t)
+cdef bint gtpu(Frame *f) noexcept nogil
+@cython.locals(here=uint64_t, size=uint64_t, following=uint32_t, _count=uint32_t)
+cdef uint64_t gtpu_extensions(Frame *f, Tunnel *t, uint64_t p, uint64_t begins) noexcept nogil
 @cython.locals(area=uint64_t, here=uint64_t, protocol=uint32_t)
 cdef bint geneve_fits(Frame *f, uint64_t p) noexcept nogil
 @cython.locals(h=Octets, t=TunnelRef, p=uint64_t, first=uint32_t, header=uint64_t, protocol=uint32_t)
@@ -21,5 +29,5 @@ cdef bint geneve(Frame *f) noexcept nogil
 cdef void geneve_options(Frame *f, Tunnel *t, uint64_t begins, uint64_t ends, bint critical_flag) noexcept nogil
 @cython.locals(h=Octets, t=TunnelRef, p=uint64_t, flags=uint32_t, policy=uint32_t, reserved=uint32_t)
 cdef bint vxlan(Frame *f) noexcept nogil
-@cython.locals(h=Octets, t=TunnelRef, p=uint64_t, flags=uint32_t, following=uint32_t, layer=uint32_t)
+@cython.locals(h=Octets, t=TunnelRef, p=uint64_t, flags=uint32_t)
 cdef bint vxlan_gpe(Frame *f) noexcept nogil

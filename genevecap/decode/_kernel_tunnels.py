@@ -18,10 +18,13 @@ from cython.cimports.genevecap.decode._kernel_state import (
     G09,
     GENEVE,
     GRE,
+    GTPU,
     IPV4,
+    IPV6,
     KIND_ERSPAN,
     KIND_GENEVE,
     KIND_GRE,
+    KIND_GTPU,
     KIND_IPIP,
     KIND_NVGRE,
     KIND_VXLAN,
@@ -29,6 +32,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     MALFORMED,
     MAX_TUNNELS,
     NEXT_PROTOCOL_SPACE,
+    NSH,
     NVGRE,
     TOO_DEEP,
     UNSUPPORTED,
@@ -41,9 +45,12 @@ from cython.cimports.genevecap.decode._kernel_state import (
     begin,
     by_ethertype,
     by_version,
+    complete,
     end_at,
     fits,
     go_on,
+    link_layer_to,
+    narrow,
     u8,
     u16,
     u32,
@@ -213,9 +220,32 @@ def vxlan_gpe(f):
         f.findings |= V02
     if not flags & 0x04:
         return go_on(f, p + 8, ETHERNET)
-    following = h[3]
-    layer = f.registry.gpe_protocol[following]
-    return go_on(f, p + 8, layer if layer else NEXT_PROTOCOL_SPACE | following)
+    return by_next_protocol(f, p + 8, h[3])
+
+
+def by_next_protocol(f, p, following):
+    """Go on at p with a next protocol of VXLAN-GPE or NSH."""
+    if f.registry.gpe_protocol[following]:
+        return go_on(f, p, f.registry.gpe_protocol[following])
+    return go_on(f, p, NEXT_PROTOCOL_SPACE | following)
+
+
+def nsh(f):
+    """RFC 8300 section 2: length in words in the low 6 bits of octet 1, next protocol in 3."""
+    p = f.position
+    if not fits(f, p, 8, NSH):
+        return 0
+    h = view(f, p, 8)
+    begin(f, NSH, p)
+    if h[0] >> 6:
+        return end_at(f, UNSUPPORTED, NSH, p)
+    size = (h[1] & 0x3F) * 4
+    if size < 8:
+        return end_at(f, MALFORMED, NSH, p)
+    if not fits(f, p, size, NSH):
+        return 0
+    link_layer_to(f, p + size)
+    return by_next_protocol(f, p + size, h[3])
 
 
 def gre(f):
@@ -330,3 +360,62 @@ def erspan(f):
     if kind != 2:
         return end_at(f, UNSUPPORTED, ERSPAN, p)
     return by_version(f, end, ERSPAN, p)
+
+
+def gtpu_fits(f, p):
+    """Tell whether octets on GTP-U's port are GTP-U: version 1, protocol type 1."""
+    return p + 8 <= f.captured and p + 8 <= f.end and u8(f, p) & 0xF0 == 0x30
+
+
+def gtpu(f):
+    """3GPP TS 29.281 section 5.1; only a G-PDU carries a user's packet."""
+    p = f.position
+    if not fits(f, p, 8, GTPU):
+        return 0
+    h = view(f, p, 8)
+    begin(f, GTPU, p)
+    narrow(f, p + 8 + be16(h + 2))
+    if h[1] != 255:
+        return complete(f, p)
+    end = p + 8
+    t = new_tunnel(f, KIND_GTPU, p, end, be32(h))
+    t.identifier = be32(h + 4)
+    if h[0] & 7:
+        end = p + 12
+        if not fits(f, p, 12, GTPU):
+            return 0
+        t.overhead_end = end
+        if h[0] & 4:
+            end = gtpu_extensions(f, t, end, p)
+            if end == 0:
+                return 0
+    if not fits(f, p, end + 1 - p, GTPU):
+        return 0
+    version = u8(f, end) >> 4
+    if version != 4 and version != 6:
+        return end_at(f, UNSUPPORTED, GTPU, p)
+    return go_on(f, end, IPV4 if version == 4 else IPV6)
+
+
+def gtpu_extensions(f, t, p, begins):
+    """3GPP TS 29.281 section 5.2: 8 at most, each so many words; return where they end, else 0."""
+    here = p
+    following = u8(f, here - 1)
+    for _count in range(8):
+        if following == 0:
+            return here
+        if not fits(f, begins, here + 1 - begins, GTPU):
+            return 0
+        size = u8(f, here) * 4
+        if size == 0:
+            end_at(f, MALFORMED, GTPU, begins)
+            return 0
+        if not fits(f, begins, here + size - begins, GTPU):
+            return 0
+        here += size
+        t.overhead_end = here
+        following = u8(f, here - 1)
+    if following == 0:
+        return here
+    end_at(f, TOO_DEEP, GTPU, begins)
+    return 0

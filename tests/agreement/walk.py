@@ -22,7 +22,7 @@ from typing import Any
 
 from .readings import Inner, Option, Silent, Statement, Tunnel, address
 
-NOT_YET_DECODED = frozenset({"nsh", "gtp", "esp", "ah", "macsec", "wireguard"})
+NOT_YET_DECODED = frozenset({"esp", "ah", "macsec", "wireguard"})
 """Layers that come with a later version: frames are compared down to them.
 
 Implementing one means taking it out of here; `Walk` already knows how to go on below it.
@@ -67,12 +67,23 @@ LAYER_NAMES = {"eth": "ethernet", "ip": "ipv4"}
 """What CONTRACT calls a layer, where it is not the dissector's name of it."""
 
 IPV6_EXTENSIONS = frozenset({0, 43, 44, 60})
+ROOM_FOR_HEADERS = 512
 GTPU_PORT = 2152
+GTPU_E = 0x04
 GTPU_G_PDU = 0xFF
 
 GRE_C, GRE_R, GRE_K, GRE_S, GRE_A = 0x8000, 0x4000, 0x2000, 0x1000, 0x0080
 ERSPAN_TYPES = ("0x88be", "0x22eb")
+ERSPAN_3 = "2"
 WCCP = "0x883e"
+
+UNMEASURED = {
+    "erspan": "whether ERSPAN III has a subheader",
+    "gtp extension headers": "length of GTP-U extension headers",
+    "macsec": "length of the security tag inside the tunnel",
+    "wccp": "whether there is a WCCP redirect header",
+}
+"""What may stand between a tunnel and the next network layer, and the record does not measure."""
 
 Layer = Mapping[str, Any]
 
@@ -163,6 +174,9 @@ class Walk:
         if frame and frame[0]["L"] not in LINK_LAYERS:
             self.skipped_at = f"link type: {frame[0]['L']}"
             return
+        self._read_on(frame)
+
+    def _read_on(self, frame: list[Layer]) -> None:
         index = 0
         while index < len(frame) and self._take(frame[index], frame[index + 1 :]):
             index += 1
@@ -238,9 +252,17 @@ class Walk:
             if _fragment_payload(ip) >= _transport_header_bytes(inside[0]):
                 self._ports(inside[0])
         if inside and inside[0]["L"] == "udp":
-            self._above_udp(inside[1:])
-        elif inside and inside[0]["L"] in self.not_decoded | NEVER_DECODED:
-            self._skip(inside[0]["L"])
+            if self._above_udp(inside[1:]):
+                self._in_fragment(ip, inside[1:])
+        elif inside and inside[0]["L"] not in ("tcp", "sctp", "icmp", "icmpv6"):
+            self._in_fragment(ip, inside)
+
+    def _in_fragment(self, ip: Layer, inside: list[Layer]) -> None:
+        """Read on in a first fragment, where it is surely long enough for all headers."""
+        if _fragment_payload(ip) >= ROOM_FOR_HEADERS:
+            self._read_on(inside)
+        else:
+            self._skip("headers in a short first fragment")
 
     def _ports(self, step: Layer) -> None:
         if "srcport" in step and "dstport" in step:
@@ -339,7 +361,10 @@ class Walk:
 
     def _tunnel_by_name(self, name: str, step: Layer, rest: list[Layer]) -> None:
         if name == "gtp":
-            self._add_tunnel("gtpu", None, rest, 12 if int(step["flags"], 16) & 7 else 8, step)
+            flags = int(step["flags"], 16)
+            if flags & GTPU_E:
+                rest = [{"L": "gtp extension headers"}]
+            self._add_tunnel("gtpu", None, rest, 12 if flags & 7 else 8, step)
             return
         self.gre = step
         flags = _gre_flags(step)
@@ -439,14 +464,12 @@ def _link_bytes(step: Layer) -> int | Silent | None:
     name = step["L"]
     if name in ("eth", "vlan", "mpls"):
         return (14 if name == "eth" else 4) if len(step) > 1 else 0
-    if name == "erspan" and step.get("version") == "2":
-        return Silent("whether ERSPAN III has a subheader")
-    if name == "erspan":
+    if name == "nsh":
+        return 4 * int(step.get("length", "0"))
+    if name == "erspan" and step.get("version") != ERSPAN_3:
         return 8 if len(step) > 1 else 0
-    if name == "wccp":
-        return Silent("whether there is a WCCP redirect header")
-    if name in TRANSPARENT or name in ("nsh", "macsec"):
-        return Silent("length of the link headers inside the tunnel")
+    if name in TRANSPARENT or name in UNMEASURED:
+        return Silent(UNMEASURED.get(name, "length of the link headers inside the tunnel"))
     return None
 
 

@@ -185,7 +185,7 @@ def test_vxlan_fields():
     assert fields["group_id"].value == 42
     assert fields["dont_learn"].value == 1
     assert "group_id" not in fields_of(vector_tree("vxlan"), "vxlan")
-    gpe = fields_of(vector_tree("vxlan-gpe-nsh"), "vxlan-gpe")
+    gpe = fields_of(vector_tree("nsh-in-gpe"), "vxlan-gpe")
     assert gpe["next_protocol"].text == "nsh (4)"
 
 

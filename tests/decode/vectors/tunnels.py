@@ -691,16 +691,6 @@ GPE_VECTORS = [
         **inner(36),
     ),
     over_udp(
-        "vxlan-gpe-nsh",
-        4790,
-        "0c 00 00 04 00 00 07 00 0f c6 01 03 00 00 01 ff",
-        layers=[("vxlan-gpe", 28), ("nsh", 36)],
-        stop="unsupported",
-        stop_layer="nsh",
-        stop_offset=36,
-        tunnels=[{**GPE, "vni": 7, "flags": 0x0C000004, "overhead_bytes": 36}],
-    ),
-    over_udp(
         "vxlan-gpe-mpls",
         4790,
         f"0c 00 00 05 00 00 07 00 00 01 01 40 {INNER}",
@@ -758,16 +748,6 @@ OPAQUE_VECTORS = [
         stop_offset=28,
     ),
     over_udp("not-wireguard", 51820, "05 00 00 00 00", layers=[], stop_offset=20),
-    over_udp(
-        "gtpu",
-        2152,
-        "30 ff 00 04 00 00 00 01 45 00 00 14",
-        layers=[("gtpu", 28)],
-        stop="unsupported",
-        stop_layer="gtpu",
-        stop_offset=28,
-    ),
-    over_udp("gtp-prime", 2152, "20 ff 00 04 00 00 00 01", layers=[], stop_offset=20),
     vector(
         "esp-over-ip",
         "45 00 00 1c 00 00 00 00 40 32 00 00 0a 00 00 01 0a 00 00 02 00 00 01 00 00 00 00 01",
