@@ -25,6 +25,8 @@ from ..errors import GenevecapError, ToolMissing
 
 _QUEUE_PACKETS = 64
 _POLL_S = 0.1
+_PACKET_BEGIN, _PACKET_END = b"<packet>", b"</packet>"
+_READ_BYTES = 1 << 16
 _END_S = 5.0
 """How long tshark may take to end after its output has."""
 
@@ -66,11 +68,36 @@ def _file_capture() -> type[Any]:
     from pyshark.tshark.output_parser.tshark_xml import TsharkXmlParser
 
     class Parser(TsharkXmlParser):  # type: ignore[misc]
-        """Finds the packets in tshark's XML; what is made of each is the reader's matter."""
+        """Finds the packets in tshark's XML; what is made of each is the reader's matter.
+
+        pyshark's own looks through all that has come with each read, which is too slow where a
+        packet is megabytes of XML.
+        """
 
         def __init__(self, read_xml: Callable[[bytes], Any]) -> None:
             super().__init__()
-            self._parse_single_packet = read_xml
+            self._read_xml = read_xml
+            self._buffer = bytearray()
+
+        async def get_packets_from_stream(
+            self,
+            stream: asyncio.StreamReader,
+            existing_data: bytes,
+            got_first_packet: bool = True,  # noqa: ARG002  pyshark's interface
+        ) -> tuple[Any, bytes]:
+            """Return the next packet; raise EOFError at the end of the output."""
+            buffer, looked_at = self._buffer, 0
+            while (end := buffer.find(_PACKET_END, looked_at)) < 0:
+                looked_at = max(0, len(buffer) - len(_PACKET_END))
+                piece = await stream.read(_READ_BYTES)
+                if not piece:
+                    raise EOFError
+                buffer += piece
+            end += len(_PACKET_END)
+            begin = buffer.find(_PACKET_BEGIN, 0, end)
+            packet = bytes(buffer[begin:end])
+            del buffer[:end]
+            return self._read_xml(packet), existing_data
 
     class FileCapture(pyshark.FileCapture):  # type: ignore[misc]
         """pyshark kills tshark at the end of its output: here tshark may end first.
