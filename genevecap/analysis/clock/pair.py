@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interval of the offset between two hosts, by time.
+
+Times here are those of the first host's clock, and offsets are second minus first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .geometry import Corners, Floats, Lines, lines_between
+from .model import MOST_DRIFT, WANDER, PairSamples, Times
+from .steps import Flags, Samples, lower_floors, split_at_steps, without_wrong_matches
+
+_LATEST_NS = 2**62
+"""The year 2116. What is beyond on either side is no time stamp, and differences stay in int64."""
+
+_WANDER_RATE = 60e-6
+"""Within a stretch without steps the drift stays this near its middle: 60 ppm."""
+
+_SHARE_OF_BEND = 0.02
+"""By how much of the smallest round trip the interval widens between two knots."""
+
+_LEAST_KNOTS, _MOST_KNOTS = 8, 2048
+_BINS_PER_KNOT = 32
+_END_KNOTS = 3
+_LEAST_NEAR = 8
+_SHORTEST_NS = 1000.0
+_TYPICAL_NS = 1e6
+_REFUSED_CORNERS = 3
+_BINS_OF_DRIFT = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A stretch of time without a step: the range of the offset at each knot."""
+
+    knots_ns: Times
+    low: Floats
+    """Relative to `PairBand.base_offset_ns`, as `high`; -inf where nothing bounds it."""
+    high: Floats
+    start_slopes: tuple[float, float]
+    """The range of the drift at the first knot."""
+    end_slopes: tuple[float, float]
+    wander: float
+    """By how much the drift may change in 1 ns."""
+
+    def range_at(self, times_ns: Times) -> tuple[Floats, Floats]:
+        """Return the lowest and highest offset at any times, in the block or beyond it."""
+        knots = (self.knots_ns - self.knots_ns[0]).astype(np.float64)
+        x = (times_ns - self.knots_ns[0]).astype(np.float64)
+        inside = np.clip(x, 0.0, knots[-1])
+        left = np.clip(np.searchsorted(knots, inside, "right") - 1, 0, max(len(knots) - 2, 0))
+        right = np.minimum(left + 1, len(knots) - 1)
+        bend = self.wander / 2 * (inside - knots[left]) * (knots[right] - inside)
+        low = np.interp(inside, knots, self.low) - bend
+        high = np.interp(inside, knots, self.high) + bend
+        before, after = np.maximum(-x, 0.0), np.maximum(x - knots[-1], 0.0)
+        low -= self._growth(before, self.start_slopes[1]) + self._growth(after, -self.end_slopes[0])
+        high += self._growth(before, -self.start_slopes[0]) + self._growth(
+            after, self.end_slopes[1]
+        )
+        return low, high
+
+    def _growth(self, elapsed: Floats, slope: float) -> Floats:
+        """Return how far a curve of this slope at first can rise within `elapsed`."""
+        bend = max(MOST_DRIFT - slope, 0.0)
+        bending = np.minimum(elapsed, bend / self.wander)
+        growth: Floats = slope * elapsed + self.wander / 2 * bending**2 + bend * (elapsed - bending)
+        return growth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairBand:
+    """What is known of two clocks from the packets between their hosts."""
+
+    first: str
+    second: str
+    base_offset_ns: int
+    blocks: tuple[Block, ...]
+    """In order of time; a step is somewhere between one and the next."""
+    samples: int
+    """What the blocks rest on."""
+    dropped: int
+    """Wrong matches, left out."""
+
+    def range_at(
+        self, times_ns: Times, about_ns: Times, wrong_ns: Times | int = 0
+    ) -> tuple[Floats, Floats]:
+        """Return the lowest and highest offset at `times_ns`, relative to `base_offset_ns`.
+
+        about_ns: a time near each, right to `wrong_ns`; it decides on which side of a step it is.
+        Between two blocks the offset may be that of either.
+        """
+        low = np.full(len(times_ns), np.inf)
+        high = np.full(len(times_ns), -np.inf)
+        for block, here in zip(self.blocks, self._near_blocks(about_ns, wrong_ns), strict=True):
+            if here.any():
+                block_low, block_high = block.range_at(times_ns[here])
+                low[here] = np.minimum(low[here], block_low)
+                high[here] = np.maximum(high[here], block_high)
+        unknown = low > high
+        low[unknown], high[unknown] = -np.inf, np.inf
+        return low, high
+
+    def emptied(self) -> PairBand:
+        """Return the band with all its samples dropped."""
+        return replace(self, blocks=(), samples=0, dropped=self.dropped + self.samples)
+
+    def between_blocks(self, about_ns: Times, wrong_ns: Times | int = 0) -> Flags:
+        """Return which of the times may be those of a step."""
+        count = np.zeros(len(about_ns), np.int64)
+        for here in self._near_blocks(about_ns, wrong_ns):
+            count += here
+        return count > 1
+
+    def _near_blocks(self, about_ns: Times, wrong_ns: Times | int) -> Iterator[Flags]:
+        """Return for each block which of the times may be in it, or in a gap beside it."""
+        for index in range(len(self.blocks)):
+            here = np.ones(len(about_ns), bool)
+            if index:
+                here &= about_ns > self.blocks[index - 1].knots_ns[-1] - wrong_ns
+            if index + 1 < len(self.blocks):
+                here &= about_ns < self.blocks[index + 1].knots_ns[0] + wrong_ns
+            yield here
+
+
+def pair_band(pairs: Sequence[PairSamples]) -> PairBand:
+    """Return what is known from samples of two hosts, all named in the same order.
+
+    A pair without a single usable sample has no blocks.
+    """
+    samples, base_ns, base_offset_ns = _gathered(pairs)
+    kept = 0
+    dropped = sum(len(pair) for pair in pairs) - len(samples)
+    blocks = []
+    for part, drift, wrong in _parts(samples):
+        dropped += wrong
+        if len(part):
+            block, refused = _block(part, drift, base_ns)
+            blocks.append(block)
+            kept += len(part) - refused
+            dropped += refused
+    return PairBand(
+        first=pairs[0].first,
+        second=pairs[0].second,
+        base_offset_ns=base_offset_ns,
+        blocks=tuple(blocks),
+        samples=kept,
+        dropped=dropped,
+    )
+
+
+def _gathered(pairs: Sequence[PairSamples]) -> tuple[Samples, int, int]:
+    """Return all samples in order of time, and the time and offset that they are relative to."""
+    upper_ns = np.concatenate([pair.forward_sent_ns for pair in pairs])
+    upper_other_ns = np.concatenate([pair.forward_received_ns for pair in pairs])
+    lower_ns = np.concatenate([pair.reverse_received_ns for pair in pairs])
+    lower_other_ns = np.concatenate([pair.reverse_sent_ns for pair in pairs])
+    upper_x, upper = _in_order(upper_ns, upper_other_ns)
+    lower_x, lower = _in_order(lower_ns, lower_other_ns)
+    both = np.concatenate((upper, lower))
+    base_offset_ns = int(np.partition(both, len(both) // 2)[len(both) // 2]) if len(both) else 0
+    base_ns = min((int(x[0]) for x in (upper_x, lower_x) if len(x)), default=0)
+    upper_near, lower_near = _is_near(upper, base_offset_ns), _is_near(lower, base_offset_ns)
+    samples = Samples(
+        upper_x=(upper_x[upper_near] - base_ns).astype(np.float64),
+        upper=(upper[upper_near] - base_offset_ns).astype(np.float64),
+        lower_x=(lower_x[lower_near] - base_ns).astype(np.float64),
+        lower=(lower[lower_near] - base_offset_ns).astype(np.float64),
+    )
+    return samples, base_ns, base_offset_ns
+
+
+def _in_order(own_ns: Times, other_ns: Times) -> tuple[Times, Times]:
+    """Return times and offsets in order of time, without what cannot be a time stamp."""
+    usable = (np.abs(own_ns) < _LATEST_NS) & (np.abs(other_ns) < _LATEST_NS)
+    own_ns, other_ns = own_ns[usable], other_ns[usable]
+    order = np.argsort(own_ns, kind="stable")
+    return own_ns[order], (other_ns - own_ns)[order]
+
+
+def _is_near(offsets: Times, base_ns: int) -> Flags:
+    """Return which can be subtracted from the base: one that cannot is 70 years away from it."""
+    near: Flags = np.abs(offsets.astype(np.float64) - base_ns) < _LATEST_NS / 2
+    return near
+
+
+def _parts(samples: Samples) -> Iterator[tuple[Samples, float, int]]:
+    """Return the stretches without a step, with their drift, and what was wrong in each."""
+    clean = without_wrong_matches(samples, MOST_DRIFT)
+    wrong = len(samples) - len(clean)
+    for part in split_at_steps(clean, MOST_DRIFT):
+        drift, spread = _drift(part)
+        tilted = part.tilted(drift)
+        cleaner = without_wrong_matches(tilted, _WANDER_RATE + spread)
+        wrong += len(tilted) - len(cleaner)
+        for piece in split_at_steps(cleaner, _WANDER_RATE + spread):
+            yield piece, drift, wrong
+            wrong = 0
+    yield samples.between(np.inf, np.inf), 0.0, wrong
+
+
+def _drift(part: Samples) -> tuple[float, float]:
+    """Return the middle of the drifts that one straight line may have, and half their range."""
+    length = max(part.end - part.start, 1.0)
+    upper, lower = _thinned(part, length / _BINS_OF_DRIFT)
+    lines = lines_between(upper, lower, (-MOST_DRIFT, MOST_DRIFT))
+    if lines.excess:
+        return lines.at_slope, 0.0
+    return (lines.least_slope + lines.most_slope) / 2, (lines.most_slope - lines.least_slope) / 2
+
+
+def _block(part: Samples, drift: float, base_ns: int) -> tuple[Block, int]:
+    """Return the ranges at the knots of samples without their drift, and the refused samples."""
+    length = part.end - part.start
+    round_trip = _smallest_round_trip(part)
+    spacing = max(np.sqrt(4 * _SHARE_OF_BEND * round_trip / WANDER), length / _MOST_KNOTS, 1.0)
+    knots = _knots(part.start, length, max(int(np.ceil(length / spacing)), _LEAST_KNOTS))
+    width = max(min(spacing, length / _LEAST_KNOTS) / _BINS_PER_KNOT, 1.0)
+    upper, lower = _thinned(part, width)
+    near = spacing + np.sqrt(8 * round_trip / WANDER)
+    slopes = (-MOST_DRIFT - drift, MOST_DRIFT - drift)
+    found: list[Lines] = []
+    refused: set[tuple[int, float]] = set()
+    for knot in knots.tolist():
+        windows = _window(upper, knot, near), _window(lower, knot, near)
+        lines, corners = _robust_lines(windows, slopes)
+        found.append(lines)
+        refused.update((side, x + knot) for side, x in corners)
+    block = Block(
+        knots_ns=base_ns + knots.astype(np.int64),
+        low=np.array([lines.low for lines in found]) + drift * knots,
+        high=np.array([lines.high for lines in found]) + drift * knots,
+        start_slopes=(found[0].least_slope + drift, found[0].most_slope + drift),
+        end_slopes=(found[-1].least_slope + drift, found[-1].most_slope + drift),
+        wander=WANDER,
+    )
+    return block, len(refused)
+
+
+def _smallest_round_trip(part: Samples) -> float:
+    """Return the smallest sum of a forward and a reverse delay near each other, in ns."""
+    if not len(part.upper) or not len(part.lower):
+        return _TYPICAL_NS
+    before, after = lower_floors(part, _WANDER_RATE)
+    return max(float((part.upper - np.maximum(before, after)).min()), _SHORTEST_NS)
+
+
+def _knots(start: float, length: float, count: int) -> Floats:
+    """Return times in even distances, and closer ones at both ends, where samples are missed."""
+    step = length / count
+    closer = step / 2.0 ** np.arange(1, _END_KNOTS + 1)
+    knots = np.concatenate((np.arange(count + 1) * step, closer, length - closer))
+    rounded: Floats = np.unique(np.rint(start + np.clip(knots, 0.0, length)))
+    return rounded
+
+
+def _thinned(part: Samples, width: float) -> tuple[Corners, Corners]:
+    """Return the lowest upper and the highest lower sample of each bin of time.
+
+    To leave a sample out never makes a bound wrong, only less tight.
+    """
+    start = part.start
+    upper = _lowest_of_bins(part.upper_x, part.upper, start, width)
+    x, y = _lowest_of_bins(part.lower_x, -part.lower, start, width)
+    return upper, (x, -y)
+
+
+def _lowest_of_bins(x: Floats, y: Floats, start: float, width: float) -> Corners:
+    if not len(x):
+        return x, y
+    bins = np.floor((x - start) / width).astype(np.int64)
+    firsts = np.concatenate(((0,), np.flatnonzero(np.diff(bins)) + 1))
+    counts = np.diff(np.concatenate((firsts, (len(x),))))
+    lowest = np.flatnonzero(y == np.repeat(np.minimum.reduceat(y, firsts), counts))
+    _, first = np.unique(bins[lowest], return_index=True)
+    return x[lowest[first]], y[lowest[first]]
+
+
+def _window(points: Corners, knot: float, near: float) -> Corners:
+    """Return the points near a knot, in times relative to it; a few where it is lonely."""
+    x, y = points
+    left, right, middle = np.searchsorted(x, (knot - near, knot + near, knot)).tolist()
+    rows = slice(max(min(left, middle - _LEAST_NEAR), 0), max(right, middle + _LEAST_NEAR))
+    return x[rows] - knot, y[rows]
+
+
+def _robust_lines(
+    windows: tuple[Corners, Corners], slopes: tuple[float, float]
+) -> tuple[Lines, list[tuple[int, float]]]:
+    """Return the tangents that a clock may have at x = 0, and the samples that had to go.
+
+    A curve whose slope changes by no more than the wander w leaves its tangent by at most wx²/2,
+    so each sample bounds the tangent with that much to spare.
+    """
+    (upper_x, upper), (lower_x, lower) = windows
+    bounds = [
+        (upper_x, upper + WANDER / 2 * upper_x**2),
+        (lower_x, lower - WANDER / 2 * lower_x**2),
+    ]
+    first = lines = lines_between(bounds[0], bounds[1], slopes)
+    tried = list(bounds)
+    refused: list[tuple[int, float]] = []
+    while lines.excess and len(refused) < _REFUSED_CORNERS:
+        lines, side, x = min(
+            (_without(tried, side, row, slopes) for side, row in _binding(tried, lines.at_slope)),
+            key=lambda found: found[0].excess,
+        )
+        refused.append((side, x))
+        keep = tried[side][0] != x
+        tried[side] = tried[side][0][keep], tried[side][1][keep]
+    if not lines.excess:
+        return lines, refused
+    # The clock runs less evenly than was taken for granted: give way by as much as it takes.
+    upper_bound = bounds[0][0], bounds[0][1] + first.excess
+    lower_bound = bounds[1][0], bounds[1][1] - first.excess
+    return lines_between(upper_bound, lower_bound, slopes), []
+
+
+def _binding(bounds: list[Corners], slope: float) -> list[tuple[int, int]]:
+    """Return side and row of the two points of each side that hold the line back most."""
+    rows = []
+    for side, sign in enumerate((1, -1)):
+        x, y = bounds[side]
+        rows += [(side, int(row)) for row in np.argsort(sign * (y - slope * x))[:2]]
+    return rows
+
+
+def _without(
+    bounds: list[Corners], side: int, row: int, slopes: tuple[float, float]
+) -> tuple[Lines, int, float]:
+    x, y = bounds[side]
+    fewer = list(bounds)
+    fewer[side] = np.delete(x, row), np.delete(y, row)
+    return lines_between(fewer[0], fewer[1], slopes), side, float(x[row])
