@@ -10,7 +10,7 @@ SHELL := /bin/sh
 VENV := $(if $(VIRTUAL_ENV),$(VIRTUAL_ENV),.venv)
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.genevecap
-SAMPLE := samples/geneve-ovs.pcapng
+SAMPLE := samples/ambient-iptables-geneve/node-a.pcapng
 
 # Everything whose change needs a new installation. Other Python files are used where they stand.
 INSTALL_FROM := pyproject.toml setup.py $(shell find genevecap -name '_kernel_*.py' -o -name '_kernel_*.pxd')
