@@ -40,7 +40,7 @@ class Batch:
 
 @dataclass(slots=True)
 class Inputs:
-    """All captures of a run; `batches()` reads them one after the other."""
+    """All captures of a run: `batches()` reads them in turn, `streams()` gives one run for each."""
 
     specs: Sequence[CaptureSpec]
     settings: DecodeSettings
@@ -52,41 +52,28 @@ class Inputs:
     states: list[InputState] = field(default_factory=list)
 
     def batches(self) -> Iterator[Batch]:
-        """Yield what can be read of every capture.
+        """Yield what can be read of every capture, one after the other.
 
         A capture that cannot be opened or is damaged is told to `on_problem`, with what was read
         before the damage already given; the others go on.
         """
+        for stream in self.streams():
+            yield from stream
+
+    def streams(self) -> Iterator[Iterator[Batch]]:
+        """Yield for every capture the batches of it; they may be asked for in any order.
+
+        What goes wrong with one is told as `batches()` does, and ends its batches.  A capture is
+        opened when its first batch is asked for.
+        """
         decoder = make_decoder(self.settings)
-        bytes_total = _stored_bytes(self.specs)
-        bytes_before = packets_before = 0
         decoded = DecodedBatch(BATCH_ROWS)
         rows = RowFilter(self.selector)
+        bytes_total = _stored_bytes(self.specs)
         for index, spec in enumerate(self.specs):
             state = InputState(spec=spec)
             self.states.append(state)
-            try:
-                capture = state.capture = self.open_frames(spec, self.points, index)
-                for frames in capture.batches():
-                    yield from self._decode(index, frames, decoder, decoded, rows)
-                    if self.progress is not None:
-                        self.progress.update(
-                            bytes_before + capture.bytes_read(),
-                            bytes_total,
-                            packets_before + capture.packets,
-                        )
-                if capture.cut_short:
-                    self._warn_cut_short(capture)
-            except DamagedCapture as error:
-                state.damage = Damage(
-                    record=error.record, offset=error.offset, needed=error.needed, had=error.had
-                )
-                self._tell(spec, "error", str(error))
-            except CaptureError as error:
-                self._tell(spec, "error", str(error))
-            if state.capture is not None:
-                bytes_before += state.capture.bytes_read()
-                packets_before += state.capture.packets
+            yield self._read(index, state, _Decoding(decoder, decoded, rows), bytes_total)
 
     def read_paths(self) -> tuple[str, ...]:
         """Return the paths of the inputs of which anything could be read."""
@@ -96,21 +83,35 @@ class Inputs:
             if state.capture is not None and (state.damage is None or state.capture.packets > 0)
         )
 
-    def _decode(
-        self,
-        index: int,
-        frames: FrameBatch,
-        decoder: Decoder,
-        decoded: DecodedBatch,
-        rows: RowFilter,
+    def _read(
+        self, index: int, state: InputState, decoding: _Decoding, bytes_total: int | None
     ) -> Iterator[Batch]:
-        names = self.points.names if self.selector else []
-        first = 0
-        while first < frames.count:
-            first = decoder.decode(frames, first, decoded)
-            _note_times(frames, decoded)
-            rows.apply(frames, decoded, names)
-            yield Batch(index, frames, decoded)
+        spec = state.spec
+        try:
+            capture = state.capture = self.open_frames(spec, self.points, index)
+            for frames in capture.batches():
+                names = self.points.names if self.selector else []
+                yield from decoding.batches(index, frames, names)
+                self._tell_progress(bytes_total)
+            if capture.cut_short:
+                self._warn_cut_short(capture)
+        except DamagedCapture as error:
+            state.damage = Damage(
+                record=error.record, offset=error.offset, needed=error.needed, had=error.had
+            )
+            self._tell(spec, "error", str(error))
+        except CaptureError as error:
+            self._tell(spec, "error", str(error))
+
+    def _tell_progress(self, bytes_total: int | None) -> None:
+        if self.progress is None:
+            return
+        opened = [state.capture for state in self.states if state.capture is not None]
+        self.progress.update(
+            sum(capture.bytes_read() for capture in opened),
+            bytes_total,
+            sum(capture.packets for capture in opened),
+        )
 
     def _warn_cut_short(self, capture: FrameSource) -> None:
         self._tell(
@@ -132,6 +133,24 @@ def read_into(inputs: Inputs, update: Callable[[Batch], None]) -> bool:
     except KeyboardInterrupt:
         return True
     return False
+
+
+@dataclass(slots=True)
+class _Decoding:
+    """What all captures of a run share: one decoder, one batch that it fills, the selectors."""
+
+    decoder: Decoder
+    decoded: DecodedBatch
+    rows: RowFilter
+
+    def batches(self, index: int, frames: FrameBatch, names: list[str]) -> Iterator[Batch]:
+        """Yield the decoded frames of one batch, in as many pieces as the side tables need."""
+        first = 0
+        while first < frames.count:
+            first = self.decoder.decode(frames, first, self.decoded)
+            _note_times(frames, self.decoded)
+            self.rows.apply(frames, self.decoded, names)
+            yield Batch(index, frames, self.decoded)
 
 
 def _note_times(frames: FrameBatch, decoded: DecodedBatch) -> None:
