@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import UsageError
@@ -36,6 +37,11 @@ class CaptureSpec:
         if not name or not path or (at and not host):
             raise UsageError(f"{text!r}: a capture is given as [NAME[@HOST]=]PATH")
         return cls(path=path, name=name, host=host or name)
+
+
+def on_one_clock(specs: Sequence[CaptureSpec]) -> tuple[CaptureSpec, ...]:
+    """Return inputs as if one clock had stamped them all: the first one's host is everybody's."""
+    return tuple(replace(spec, host=specs[0].host) for spec in specs)
 
 
 def _exists(path: str) -> bool:

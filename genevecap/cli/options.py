@@ -114,11 +114,11 @@ class Inputs:
 
 
 def _inputs(captures: tuple[CaptureSpec, ...], same_clock: bool) -> Inputs:
-    if not same_clock or not captures:
+    if not same_clock:
         return Inputs(specs=captures)
-    from dataclasses import replace
+    from ..capture.spec import on_one_clock
 
-    return Inputs(specs=tuple(replace(spec, host=captures[0].host) for spec in captures))
+    return Inputs(specs=on_one_clock(captures))
 
 
 _capture_argument = click.argument(
