@@ -20,10 +20,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._api import convert, diff_encapsulations, inspect, open_capture, packets
+    from ._api import convert, diff_encapsulations, inspect, latency, open_capture, packets
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "convert", "diff_encapsulations", "inspect", "open_capture", "packets"]
+__all__ = [
+    "__version__",
+    "convert",
+    "diff_encapsulations",
+    "inspect",
+    "latency",
+    "open_capture",
+    "packets",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -11,11 +11,12 @@ from .analysis import encapsulation, summary
 from .analysis import packets as packet_rows
 from .analysis.convert import Conversion, ConvertResult, is_pcapng_name
 from .analysis.encapsulation_results import EncapsulationDiff
+from .analysis.hop_results import LatencyResult
 from .analysis.results import InspectResult, PacketRow, Problem
 from .analysis.select import Selector, TimeBound
 from .capture.points import PointTable
 from .capture.reader import Capture
-from .capture.spec import CaptureSpec
+from .capture.spec import CaptureSpec, on_one_clock
 from .capture.whole_file import open_binary_file
 from .decode.settings import DecodeSettings
 from .errors import UnreadableCapture
@@ -148,6 +149,32 @@ def convert(
         if not conversion.was_read:
             raise UnreadableCapture(spec.path, problems[-1].message.removeprefix(f"{spec.path}: "))
     return conversion.result()
+
+
+def latency(
+    *captures: str,
+    same_clock: bool = False,
+    window_ns: int = 10_000_000_000,
+    settings: DecodeSettings | None = None,
+    **selection: Unpack[Selection],
+) -> LatencyResult:
+    """Measure the hops between the points of captures: time, loss, octets added.
+
+    same_clock: one clock stamped all of them, whatever their HOST says.
+    window_ns: how far apart two sightings of one packet may be.
+    A capture that cannot be read does not raise: see `problems` of the result.
+    Raises UsageError where a selector cannot be understood, NotEnoughData where captures of several
+    hosts are given, whose clocks differ.
+    """
+    from .analysis import latency as hop_latency
+
+    specs = [CaptureSpec.parse(capture) for capture in captures]
+    return hop_latency.latency(
+        on_one_clock(specs) if same_clock else specs,
+        window_ns=window_ns,
+        settings=settings,
+        selector=_selector(**selection),
+    )
 
 
 def _pass_over(_problem: Problem) -> None:

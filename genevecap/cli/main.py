@@ -21,6 +21,7 @@ from ..errors import ExitCode, GenevecapError
 
 COMMANDS = {
     "inspect": "Show what a capture holds: tunnels, options, flows, findings.",
+    "latency": "Measure the hops between capture points: time, loss, octets added.",
     "diff": "Compare encapsulations: what VXLAN would cost instead of Geneve.",
     "convert": "Write a capture without its tunnels, or with the other format.",
     "verify": "Compare our decoding of a capture with tshark's.",

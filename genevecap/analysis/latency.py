@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`latency`: how long each hop takes, and what is lost on it, as one `LatencyResult`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..capture.spec import CaptureSpec
+from ..decode import DecodeSettings
+from ..errors import NotEnoughData
+from .hop_order import chains, in_travel_order
+from .hop_results import Hop, LatencyResult, Matching
+from .hops import HopTable, PointPlace
+from .identity import WINDOW_NS, Matcher, Paths
+from .inputs import Batch, Inputs
+from .legs import Legs
+from .progress import Progress
+from .results import Problem
+from .roles import PointRole, RoleSigns
+from .segments import SYN, Array
+from .select import Selector
+from .sidebyside import SideBySide
+from .summary import capture_summary
+
+
+def latency(
+    specs: Sequence[CaptureSpec],
+    *,
+    settings: DecodeSettings | None = None,
+    selector: Selector | None = None,
+    window_ns: int = WINDOW_NS,
+    progress: Progress | None = None,
+    on_problem: Callable[[Problem], None] | None = None,
+) -> LatencyResult:
+    """Read captures side by side and measure the hops between their points.
+
+    An input that cannot be read, or is damaged, is in `problems` (and told to `on_problem` as it
+    is met); the others go on.  An interrupt ends reading, and what was gathered is returned.
+    Raises UsageError where the selector cannot be understood, NotEnoughData where captures of
+    several hosts are given, whose clocks differ.
+    """
+    if len({spec.host for spec in specs}) > 1:
+        raise NotEnoughData(
+            "the captures are of several hosts, whose clocks differ: give --same-clock where one"
+            " clock stamped them all"
+        )
+    problems: list[Problem] = []
+
+    def note(problem: Problem) -> None:
+        problems.append(problem)
+        if on_problem is not None:
+            on_problem(problem)
+
+    inputs = Inputs(specs, settings or DecodeSettings(), selector or Selector(), note, progress)
+    run = _Run(inputs, window_ns)
+    interrupted = run.read()
+    hops = in_travel_order(run.hops())
+    return LatencyResult(
+        captures=tuple(
+            capture_summary(state)
+            for state in inputs.states
+            if state.capture is not None and (state.damage is None or state.capture.packets > 0)
+        ),
+        hops=hops,
+        chains=chains(hops),
+        matching=run.matching(),
+        problems=tuple(problems),
+        interrupted=interrupted,
+    )
+
+
+@dataclass(slots=True)
+class _Run:
+    """One reading of all captures."""
+
+    inputs: Inputs
+    window_ns: int
+    signs: RoleSigns = field(init=False)
+    reader: SideBySide = field(init=False)
+    legs: Legs = field(init=False)
+    matcher: Matcher = field(init=False)
+    table: HopTable | None = None
+    twins: Array = field(default_factory=lambda: np.zeros(0, bool))
+
+    def __post_init__(self) -> None:
+        self.signs = RoleSigns(self.inputs.points)
+        self.reader = SideBySide(self.inputs, observe=self._observe)
+        self.legs = Legs(self.window_ns)
+        self.matcher = Matcher(self.legs, self.window_ns)
+
+    def read(self) -> bool:
+        """Read everything; return whether an interrupt ended that early."""
+        interrupted = False
+        try:
+            for window in self.reader.windows():
+                self.legs.learn(window.openings)
+                for paths in self.matcher.update(window.rows, window.until_ns):
+                    self._take(paths)
+        except KeyboardInterrupt:
+            interrupted = True
+        for paths in self.matcher.finish():
+            self._take(paths)
+        return interrupted
+
+    def _observe(self, batch: Batch, rows: Array, flags: Array) -> None:
+        self.signs.update(batch, rows[(flags & SYN) != 0].tolist())
+
+    def _take(self, paths: Paths) -> None:
+        points = len(self.inputs.points.points)
+        if self.table is None or points > len(self.table.places):
+            roles = self.signs.result()
+            self.twins = np.array([role.twin_of is not None for role in roles], bool)
+            places = [_place(role, self.inputs) for role in roles]
+            if self.table is None:
+                self.table = HopTable(self.legs, places)
+            else:
+                self.table.meet(places)
+        self.table.update(self._without_twins(paths), self.reader.spans)
+
+    def _without_twins(self, paths: Paths) -> Paths:
+        """Leave out sightings of interfaces that another point shows too."""
+        if not self.twins.any():
+            return paths
+        kept = ~self.twins[paths.rows.point]
+        return Paths(rows=paths.rows.take(kept), path=paths.path[kept], ended=paths.ended)
+
+    def hops(self) -> tuple[Hop, ...]:
+        """Return the hops, in no order."""
+        if self.table is None:
+            return ()
+        return self.table.result(self._dropped)
+
+    def _dropped(self, point: int) -> bool:
+        """Tell whether the capture of a point reported drops."""
+        found = self.inputs.points.points[point]
+        return bool(found.dropped or found.dropped_by_dumpcap)
+
+    def matching(self) -> Matching:
+        """Return how well packets were recognised."""
+        counts = self.matcher.counts
+        return Matching(
+            segments=self.reader.segments,
+            matched=counts.matched,
+            unmatched=counts.unmatched,
+            ambiguous=counts.ambiguous,
+            late=self.reader.late,
+            window_ns=self.window_ns,
+            shortest_window_ns=self.matcher.shortest_ns,
+        )
+
+
+def _place(role: PointRole, inputs: Inputs) -> PointPlace:
+    return PointPlace(
+        name=role.name,
+        capture=inputs.points.points[role.index].capture,
+        role=role.role,
+        node=role.node,
+        namespace=role.namespace,
+        host=role.host,
+    )

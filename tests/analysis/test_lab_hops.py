@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hops of recorded ambient traffic, against what the recordings say themselves."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from genevecap.analysis.latency import latency
+from genevecap.capture.spec import CaptureSpec
+from tests.conftest import SHARED
+
+LAB = SHARED / "lab"
+MS = 1_000_000
+pytestmark = pytest.mark.skipif(
+    not LAB.is_dir(), reason="the recorded sets (../shared/lab beside the checkout) are not here"
+)
+
+REAL = [
+    "ztunnel-1.24", "ztunnel-1.31", "ztunnel-1.31-faults", "ztunnel-1.31-ingress",
+    "ztunnel-1.31-multinetwork", "ztunnel-1.31-storm", "ztunnel-1.31-waypoint",
+]  # fmt: skip
+STAND_IN = ["ebpf-redirect", "inpod", "iptables-geneve", "ovs-geneve-underlay", "vxlan-4789"]
+NODES = ("cli", "cli2", "nA", "nB", "srv", "wp", "out", "ztA", "ztB")
+
+
+def measure(name, *files):
+    paths = [LAB / name / file for file in files] or [
+        path for ns in NODES if (path := LAB / name / f"{ns}.pcapng.gz").exists()
+    ]
+    return latency([CaptureSpec(path=str(p), name=p.name.split(".")[0], host="one") for p in paths])
+
+
+def truth(name):
+    return json.loads((LAB / name / "truth.json").read_text("utf-8"))
+
+
+def wire(result, origin, to):
+    """The hop between two points that most packets took."""
+    found = [h for h in result.hops if (h.origin, h.to, h.kind) == (origin, to, "wire")]
+    return max(found, key=lambda hop: hop.packets)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_the_wire_between_the_nodes(name):
+    result, said = measure(name), truth(name)["wire_captured_ms"]
+    for key, ends in (("A->B", ("nA/eth0", "nB/eth0")), ("B->A", ("nB/eth0", "nA/eth0"))):
+        expected_ns = said[key]["p50"] * MS
+        hop = wire(result, *ends)
+        assert abs(hop.p50_ns - expected_ns) <= max(0.05 * expected_ns, 0.1 * MS)
+        assert hop.packets >= 0.8 * said[key]["segments"]
+    assert all(hop.packets > 20 for hop in result.hops if hop.kind == "wire")
+
+
+@pytest.mark.parametrize("name", STAND_IN)
+def test_the_wire_between_the_nodes_of_the_stand_in(name):
+    result, said = measure(name), truth(name)["wire"]
+    for key, ends in (("wA->wB", ("nA/eth0", "nB/eth0")), ("wB->wA", ("nB/eth0", "nA/eth0"))):
+        expected_ns = said[key]["actual_ms"]["p50"] * MS
+        hop = wire(result, *ends)
+        assert abs(hop.p50_ns - expected_ns) <= max(0.05 * expected_ns, 0.1 * MS)
+        assert hop.lost == 0
+
+
+def test_losses_are_counted_where_packets_were_dropped():
+    """At node A, 15 that its rule dropped outbound and 9 inbound (state-gl-nA.txt counts them).
+
+    One more inbound, a FIN after its connection had been reset, never reached the pod either.
+    """
+    lost = {(h.origin, h.to): h.lost for h in measure("ztunnel-1.31-faults").hops if h.lost}
+    assert lost == {
+        ("nA/veth7a81c12c", "nA/eth0"): 14,
+        ("nA/veth2c61d0f6", "nA/eth0"): 1,
+        ("nA/eth0", "nA/veth7a81c12c"): 7,
+        ("nA/eth0", "nA/veth2c61d0f6"): 3,
+    }
+
+
+def test_two_handshakes_were_sent_twice():
+    lost = {(h.origin, h.to): h.lost for h in measure("ovs-geneve-underlay").hops if h.lost}
+    assert lost == {("nA/ovn-k8s-mp0", "nA/eth0"): 2}
+
+
+@pytest.mark.parametrize("name", STAND_IN)
+def test_kinds_of_hops_in_each_mode(name):
+    kinds = {(h.origin, h.to): h.kind for h in measure(name).hops}
+    geneve = {
+        ("nA/veth7a81c12c", "nA/istioout"): "pass",
+        ("nA/istioout", "nA/veth08baa690"): "encapsulate",
+        ("ztA/eth0", "ztA/pistioout"): "decapsulate",
+        ("nA/veth08baa690", "nA/veth7a81c12c"): "pass",
+    }
+    expected = {
+        "ebpf-redirect": {("nA/veth7a81c12c", "nA/veth08baa690"): "redirect"},
+        "inpod": {("cli/eth0", "nA/veth7a81c12c"): "pass"},
+        "iptables-geneve": geneve,
+        "ovs-geneve-underlay": geneve | {("nA/ovn-k8s-mp0", "nA/eth0"): "encapsulate"},
+        "vxlan-4789": geneve | {("nB/eth0", "nB/flannel.1"): "decapsulate"},
+    }[name]
+    assert {pair: kinds.get(pair) for pair in expected} == expected
+
+
+@pytest.mark.parametrize("name", ["ebpf-redirect", "iptables-geneve"])
+def test_legs_by_where_ztunnel_stands(name):
+    legs = {(h.origin, h.to, h.direction): h.leg for h in measure(name).hops}
+    assert legs["cli/eth0", "nA/veth7a81c12c", "forward"] == "outbound"
+    assert legs["nA/veth7a81c12c", "cli/eth0", "reverse"] == "outbound"
+    assert legs["nA/eth0", "nB/eth0", "forward"] == "hbone"
+    assert legs["nB/veth935904a0", "srv/eth0", "forward"] == "inbound"
+    assert legs["srv/eth0", "nB/veth935904a0", "reverse"] == "inbound"
+
+
+def test_every_segment_of_the_stand_in_was_seen_twice():
+    matching = measure("iptables-geneve").matching
+    assert (matching.unmatched, matching.ambiguous) == (0, 0)
+
+
+def test_a_capture_on_any_measures_its_interfaces():
+    result = measure("iptables-geneve", "nA.any-sll2.pcap.gz")
+    hops = {
+        (h.leg, h.direction, h.origin.split("-")[-1], h.to.split("-")[-1]): h for h in result.hops
+    }
+    assert hops["hbone", "forward", "2", "5"].packets == 652
+    assert hops["outbound", "forward", "7", "2"].kind == "encapsulate"

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cli/latency: `genevecap latency` as it is called."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from genevecap.cli.main import main
+
+
+def run(*words: str):
+    return CliRunner().invoke(main, ["latency", *words])
+
+
+def test_json_has_what_the_contract_names(samples: Path) -> None:
+    done = run(str(samples / "vxlan-kernel.pcapng"), "--format", "json")
+    assert done.exit_code == 0
+    document = json.loads(done.stdout)
+    assert document["schema"] == "genevecap/latency/1"
+    assert document["hops"]
+    assert {hop["from"].split("/")[0] for hop in document["hops"]} == {"vxlan-kernel"}
+
+
+def test_several_hosts_need_one_clock(samples: Path) -> None:
+    paths = [str(samples / name) for name in ("vxlan-kernel.pcapng", "vxlan-any-sll2.pcap")]
+    refused = run(*paths)
+    assert refused.exit_code == 4
+    assert "--same-clock" in refused.stderr
+    assert run("--same-clock", *paths).exit_code == 0
+    assert run(*(f"{n}@node={path}" for n, path in enumerate(paths))).exit_code == 0
+
+
+def test_the_window_can_be_set(samples: Path) -> None:
+    path = str(samples / "vxlan-kernel.pcapng")
+    done = run(path, "--window", "0.5", "--table", "matching", "--format", "ndjson")
+    assert json.loads(done.stdout)["window_ns"] == 500_000_000
+    assert run(path, "--window", "0").exit_code == 2
+
+
+def test_selectors_apply(samples: Path) -> None:
+    path = str(samples / "vxlan-kernel.pcapng")
+    everything = json.loads(run(path, "--format", "json").stdout)["matching"]["segments"]
+    some = json.loads(run(path, "--vni", "100", "--format", "json").stdout)["matching"]["segments"]
+    assert 0 < some < everything
+
+
+def test_one_that_cannot_be_read_and_one_that_can(samples: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("no capture")
+    both = run("--same-clock", str(text), str(samples / "vxlan-kernel.pcapng"))
+    assert both.exit_code == 3
+    assert "Hops" in both.stdout
+    alone = run(str(text))
+    assert (alone.exit_code, alone.stdout) == (3, "")
