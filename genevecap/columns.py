@@ -89,6 +89,9 @@ class TcpOption(IntFlag):
 class Columns:
     """Named arrays of one length each, as the class's `SCHEMA` says.
 
+    Kernels look at the same memory, so a column is never exchanged for another or resized; its
+    declaration for them is in `_kernel_columns.pxd`.
+
     SCHEMA: (name, array typecode, meaning) per column.
     """
 
@@ -99,12 +102,6 @@ class Columns:
         for name, typecode, _ in self.SCHEMA:
             item = array(typecode, bytes(array(typecode).itemsize))
             setattr(self, name, item * capacity)
-
-    def is_sound(self) -> bool:
-        """Tell whether all columns are as long as the capacity, as kernels that write them need."""
-        return self.capacity > 0 and all(
-            len(getattr(self, name)) == self.capacity for name, _, _ in self.SCHEMA
-        )
 
 
 class FrameBatch(Columns):
@@ -257,11 +254,6 @@ class DecodedBatch(Columns):
         self.layers = LayerTable(capacity * 8 + MAX_LAYERS)
         self.tunnels = TunnelTable(capacity * 2 + MAX_TUNNELS)
         self.options = OptionTable(capacity * 4 + MAX_TUNNELS * MAX_OPTIONS)
-
-    def is_sound(self) -> bool:
-        """See `Columns.is_sound`; the side tables too."""
-        tables = (self.layers, self.tunnels, self.options)
-        return super().is_sound() and all(table.is_sound() for table in tables)
 
 
 class LayerTable(Columns):

@@ -55,10 +55,10 @@ def test_the_build_knows_every_kernel_and_no_other():
 
 
 def test_declarations_stand_beside_kernels_or_are_shared_by_a_package():
-    # A .pxd without a .py holds types that several kernels of its folder share.
+    # A .pxd without a .py holds what several kernels of its folder and those below it share.
     for path in PACKAGE.rglob("*.pxd"):
         assert path.name.startswith("_kernel_")
-        assert list(path.parent.glob("_kernel_*.py"))
+        assert list(path.parent.rglob("_kernel_*.py"))
 
 
 @pytest.mark.parametrize("kernel", listed_kernels())

@@ -44,6 +44,41 @@ cdef inline uint64_t mix(uint64_t h, uint64_t x) noexcept nogil:
     return h ^ (h >> 32)
 
 
+# What a row is found by: its first words, and their hash.
+cdef struct Key:
+    uint64_t source_hi
+    uint64_t source_lo
+    uint64_t destination_hi
+    uint64_t destination_lo
+    uint64_t words  # what tells rows of the same addresses apart
+    uint64_t kind  # its second octet is the IP version
+    uint32_t hash
+
+
+cdef inline uint32_t hash_of(uint64_t seed, const Key *key) noexcept nogil:
+    """Hash the words of a key."""
+    cdef uint64_t h
+    if (key.kind >> 8) & 0xFF == 6:
+        h = mix(mix(seed, key.source_lo), key.destination_lo)
+        h = mix(mix(h, key.source_hi), key.destination_hi)
+    else:
+        h = mix(seed, (key.source_lo << 32) ^ key.destination_lo)
+    return <uint32_t>mix(mix(h, key.words), key.kind)
+
+
+cdef inline Key key_of(uint64_t seed, const uint64_t *row, uint64_t key_bits) noexcept nogil:
+    """Return the key of a row."""
+    cdef Key key
+    key.source_hi = row[0]
+    key.source_lo = row[1]
+    key.destination_hi = row[2]
+    key.destination_lo = row[3]
+    key.words = row[4] & key_bits
+    key.kind = row[5]
+    key.hash = hash_of(seed, &key)
+    return key
+
+
 cdef inline uint64_t pack(int32_t high, uint32_t low) noexcept nogil:
     return <uint64_t><uint32_t>high << 32 | low
 
@@ -116,27 +151,27 @@ cdef inline uint64_t number_in(uint64_t entry) noexcept nogil:
     return (entry & <uint64_t>0xFFFFFFFF) - 1
 
 
-cdef inline int64_t find(Table *t, const uint64_t *key, uint32_t hash) except -1:
+cdef inline int64_t find(Table *t, const Key *key) except -1:
     """Return the number of the row with this key, making it, all counters 0, if need be."""
-    cdef uint64_t slot = hash & t.mask
+    cdef uint64_t slot = key.hash & t.mask
     cdef uint64_t number
     cdef uint64_t *row
     while t.slots[slot]:
-        if t.slots[slot] >> 32 == hash:
+        if t.slots[slot] >> 32 == key.hash:
             number = number_in(t.slots[slot])
             row = t.rows + number * t.width
             if (
-                row[1] == key[1]
-                and row[3] == key[3]
-                and (row[4] ^ key[4]) & t.key_bits == 0
-                and row[5] == key[5]
-                and row[0] == key[0]
-                and row[2] == key[2]
+                row[1] == key.source_lo
+                and row[3] == key.destination_lo
+                and (row[4] ^ key.words) & t.key_bits == 0
+                and row[5] == key.kind
+                and row[0] == key.source_hi
+                and row[2] == key.destination_hi
             ):
                 return number
         slot = (slot + 1) & t.mask
     number = t.used
-    new_slot(t, hash, t.used)
+    new_slot(t, key.hash, t.used)
     row = t.rows + number * t.width
     memset(row, 0, t.width * sizeof(uint64_t))
     memcpy(row, key, KEY_WORDS * sizeof(uint64_t))

@@ -15,11 +15,20 @@ from __future__ import annotations
 from array import array
 
 import cython
+from cython.cimports.genevecap._kernel_columns import (
+    BatchColumns,
+    DecodedColumns,
+    FrameColumns,
+    OptionColumns,
+    TunnelColumns,
+    bind_decoded,
+    bind_frames,
+)
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, realloc
 from cython.cimports.libc.string import memset
 
-from ..columns import BATCH_ROWS
+from ..columns import MAX_TUNNELS as MOST_TUNNELS
 from .tables import (
     FIRST_FRAMES,
     FindingCount,
@@ -37,8 +46,10 @@ PORT_BITS = cython.declare(uint64_t, 0x3FFFFFFFF)
 PORT_SHIFT = cython.declare(uint32_t, 34)
 ONE_PORT = cython.declare(uint64_t, 0x1FFFF)
 ALL_BITS = cython.declare(uint64_t, 0xFFFFFFFFFFFFFFFF)
+MAX_TUNNELS = cython.declare(cython.Py_ssize_t, MOST_TUNNELS)
 AHEAD = cython.declare(cython.Py_ssize_t, 8)
-NEAR_OPTIONS = cython.declare(uint32_t, 16)
+BLOCK = cython.declare(cython.Py_ssize_t, 128)
+OPTION_HASH = cython.declare(uint32_t, 0x9E3779B1)
 FLOW_WORDS = cython.declare(uint32_t, 8)
 TCP = cython.declare(uint64_t, 6)
 TUNNEL_WORDS = cython.declare(uint32_t, 16)
@@ -71,26 +82,6 @@ TunnelRow = cython.struct(
     last_ns=int64_t,
 )
 OptionEntry = cython.struct(key=uint32_t, packets=uint64_t, occurrences=uint64_t, last=uint64_t)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def hash_of(
-    version: uint8_t,
-    source_hi: uint64_t,
-    source_lo: uint64_t,
-    destination_hi: uint64_t,
-    destination_lo: uint64_t,
-    first: uint64_t,
-    second: uint64_t,
-) -> uint32_t:
-    """Hash the six words of a key."""
-    h: uint64_t = mix(mix(SEED, source_lo), destination_lo)
-    if version == 6:
-        h = mix(mix(h, source_hi), destination_hi)
-    return cython.cast(uint32_t, mix(mix(h, first), second))
 
 
 @cython.cfunc
@@ -135,6 +126,61 @@ def note_time(e: cython.pointer(TunnelRow), time_ns: int64_t) -> cython.void:
             e.last_ns = time_ns
 
 
+# The keys of `BLOCK` frames and of their tunnels: made before any of them is looked up, so that
+# the memory of the tables can be asked for in time.
+Block = cython.struct(flows=Key[128], tunnels=Key[1024], tunnel_count=cython.Py_ssize_t)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def outer_tunnels(c: cython.pointer(BatchColumns), row: cython.Py_ssize_t) -> cython.uint:
+    """Return how many tunnels of a frame are around its innermost IP header."""
+    count: cython.uint = c.rows.tunnel_count[row]
+    start: cython.uint = c.rows.tunnel_start[row]
+    while count and c.tunnels.header_offset[start + count - 1] > c.rows.inner_offset[row]:
+        count -= 1
+    return count
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def flow_key(
+    k: cython.pointer(Key), c: cython.pointer(BatchColumns), row: cython.Py_ssize_t
+) -> cython.void:
+    """Make the key of the innermost flow of a frame."""
+    r: cython.pointer(DecodedColumns) = cython.address(c.rows)
+    around: cython.uint = outer_tunnels(c, row)
+    vni: int32_t = c.tunnels.vni[r.tunnel_start[row] + around - 1] if around else -1
+    k.source_hi = r.inner_source_hi[row]
+    k.source_lo = r.inner_source_lo[row]
+    k.destination_hi = r.inner_destination_hi[row]
+    k.destination_lo = r.inner_destination_lo[row]
+    k.words = port_word(r.inner_source_port[row], r.inner_destination_port[row])
+    k.kind = flow_kind(vni, r.inner_version[row], r.inner_protocol[row])
+    k.hash = hash_of(SEED, k)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def tunnel_key(
+    k: cython.pointer(Key), c: cython.pointer(TunnelColumns), t: cython.Py_ssize_t
+) -> cython.void:
+    """Make the key of a row of the tunnel table."""
+    k.source_hi = c.source_hi[t]
+    k.source_lo = c.source_lo[t]
+    k.destination_hi = c.destination_hi[t]
+    k.destination_lo = c.destination_lo[t]
+    k.words = pack(c.vni[t], c.destination_port[t])
+    k.kind = tunnel_kind(c.kind[t], c.version[t], c.depth[t])
+    k.hash = hash_of(SEED, k)
+
+
 @cython.cclass
 class KernelTables:
     """The compiled twin of `tables.ReadableTables`."""
@@ -153,10 +199,17 @@ class KernelTables:
     option_entries: cython.pointer(OptionEntry)
     option_used: uint32_t
     option_room: uint32_t
-    last_option: uint32_t
+    # by a hash of the option: the number of the entry that was met there last
+    near_options: uint32_t[64]
     option_slots: dict
-    flow_hash_: object
-    tunnel_hash_: object
+    frames: FrameColumns
+    columns: BatchColumns
+    bound_frames: object
+    bound_decoded: object
+    frames_kept: object
+    decoded_kept: object
+    tunnel_rows: cython.Py_ssize_t
+    option_rows: cython.Py_ssize_t
     count_: uint64_t
     plain_: uint64_t
     stops_: dict
@@ -185,8 +238,6 @@ class KernelTables:
         ):
             raise MemoryError
         self.option_slots = {}
-        self.flow_hash_ = array("I")
-        self.tunnel_hash_ = array("I")
         self.stops_ = {}
         self.findings_ = {}
 
@@ -201,19 +252,17 @@ class KernelTables:
     @cython.cfunc
     @cython.inline
     @cython.exceptval(-1)
-    def flow(self, key: cython.pointer(FlowRow), hash_: uint32_t) -> int64_t:
+    def flow(self, key: cython.pointer(Key)) -> int64_t:
         """Return the number of the flow with this key, making it if need be."""
-        return find(cython.address(self.flows_), cython.cast(cython.pointer(uint64_t), key), hash_)
+        return find(cython.address(self.flows_), key)
 
     @cython.cfunc
     @cython.inline
     @cython.exceptval(-1)
-    def tunnel(self, key: cython.pointer(TunnelRow), hash_: uint32_t) -> int64_t:
+    def tunnel(self, key: cython.pointer(Key)) -> int64_t:
         """Return the number of the tunnel with this key, making it if need be."""
         before: uint32_t = self.tunnels_.used
-        number: int64_t = find(
-            cython.address(self.tunnels_), cython.cast(cython.pointer(uint64_t), key), hash_
-        )
+        number: int64_t = find(cython.address(self.tunnels_), key)
         if self.tunnels_.used != before:
             self.tunnel_row(number).first_ns = NO_TIME
             self.tunnel_row(number).last_ns = NO_TIME
@@ -261,15 +310,9 @@ class KernelTables:
             self.grow_same()
         if self.same[flow]:
             return self.same[flow] - 1
-        hash_ = hash_of(
-            (kind >> 8) & 0xFF,
-            f.source_hi,
-            f.source_lo,
-            f.destination_hi,
-            f.destination_lo,
-            f.ports & PORT_BITS,
-            kind,
-        )
+        key: Key = key_of(SEED, cython.cast(cython.pointer(uint64_t), f), PORT_BITS)
+        key.kind = kind  # without the VNI
+        hash_ = hash_of(SEED, cython.address(key))
         slot = hash_ & self.tuples_.mask
         while self.tuples_.slots[slot]:
             if self.tuples_.slots[slot] >> 32 == hash_:
@@ -335,17 +378,13 @@ class KernelTables:
     @cython.exceptval(-1)
     def option(self, key: uint32_t, packets: uint64_t, occurrences: uint64_t) -> cython.int:
         """Count an option; packets 0 means: one, if this frame has not shown it yet."""
-        i: uint32_t
+        # A real capture has a handful; the dictionary is for one that is made to be slow.
+        near: uint32_t = (key * OPTION_HASH) >> 26
+        i: uint32_t = self.near_options[near]
         e: cython.pointer(OptionEntry)
-        if self.last_option < self.option_used and self.option_entries[self.last_option].key == key:
-            i = self.last_option
-        else:
-            # A real capture has a handful; the dictionary is for one that is made to be slow.
-            i = 0
-            while i < self.option_used and i < NEAR_OPTIONS and self.option_entries[i].key != key:
-                i += 1
-            if i == NEAR_OPTIONS:
-                i = self.option_slots.get(key, self.option_used)
+        if i >= self.option_used or self.option_entries[i].key != key:
+            i = self.option_slots.get(key, self.option_used)
+            self.near_options[near] = i
         if i == self.option_used:
             if self.option_used == self.option_room:
                 room: uint32_t = self.option_room * 2
@@ -366,7 +405,6 @@ class KernelTables:
             self.option_slots[key] = i
             self.option_used += 1
         e = cython.address(self.option_entries[i])
-        self.last_option = i
         e.occurrences += occurrences
         if packets:
             e.packets += packets
@@ -375,206 +413,169 @@ class KernelTables:
             e.last = self.count_
         return 0
 
-    @cython.cfunc
-    def hashes(self, d):
-        """Hash all rows first and ask for their slots, so that look-ups do not wait for memory."""
-        version: cython.uchar[::1] = d.inner_version
-        protocol: cython.uchar[::1] = d.inner_protocol
-        source_hi: cython.ulonglong[::1] = d.inner_source_hi
-        source_lo: cython.ulonglong[::1] = d.inner_source_lo
-        destination_hi: cython.ulonglong[::1] = d.inner_destination_hi
-        destination_lo: cython.ulonglong[::1] = d.inner_destination_lo
-        source_port: cython.int[::1] = d.inner_source_port
-        destination_port: cython.int[::1] = d.inner_destination_port
-        inner_offset: cython.uint[::1] = d.inner_offset
-        tunnel_start: cython.uint[::1] = d.tunnel_start
-        tunnel_count: cython.uchar[::1] = d.tunnel_count
-        table = d.tunnels
-        t_depth: cython.uchar[::1] = table.depth
-        t_kind: cython.uchar[::1] = table.kind
-        t_vni: cython.int[::1] = table.vni
-        t_header: cython.uint[::1] = table.header_offset
-        t_version: cython.uchar[::1] = table.version
-        t_source_hi: cython.ulonglong[::1] = table.source_hi
-        t_source_lo: cython.ulonglong[::1] = table.source_lo
-        t_destination_hi: cython.ulonglong[::1] = table.destination_hi
-        t_destination_lo: cython.ulonglong[::1] = table.destination_lo
-        t_port: cython.int[::1] = table.destination_port
-        rows: cython.Py_ssize_t = d.count
-        tunnels: cython.Py_ssize_t = table.count
-        i: cython.Py_ssize_t
-        t: cython.Py_ssize_t
-        begin: cython.Py_ssize_t
-        vni: int32_t
-        if len(self.flow_hash_) < rows or len(self.tunnel_hash_) < tunnels:
-            self.flow_hash_ = array("I", bytes(4 * max(rows, BATCH_ROWS)))
-            self.tunnel_hash_ = array("I", bytes(4 * max(tunnels, 2 * BATCH_ROWS)))
-        flow_hash: cython.uint[::1] = self.flow_hash_
-        tunnel_hash: cython.uint[::1] = self.tunnel_hash_
-        with cython.nogil:
-            for i in range(tunnels):
-                tunnel_hash[i] = hash_of(
-                    t_version[i],
-                    t_source_hi[i],
-                    t_source_lo[i],
-                    t_destination_hi[i],
-                    t_destination_lo[i],
-                    pack(t_vni[i], t_port[i]),
-                    tunnel_kind(t_kind[i], t_version[i], t_depth[i]),
-                )
-            for i in range(rows):
-                begin = tunnel_start[i]
-                t = begin + tunnel_count[i]
-                while t > begin and t_header[t - 1] > inner_offset[i]:
-                    t -= 1
-                vni = t_vni[t - 1] if t > begin else -1
-                flow_hash[i] = hash_of(
-                    version[i],
-                    source_hi[i],
-                    source_lo[i],
-                    destination_hi[i],
-                    destination_lo[i],
-                    port_word(source_port[i], destination_port[i]),
-                    flow_kind(vni, version[i], protocol[i]),
-                )
-        return self.flow_hash_, self.tunnel_hash_
-
     def update(self, frames, d, capture):
         """See `tables.SummaryTables`."""
-        frame: cython.longlong[::1] = frames.frame
-        time_column: cython.longlong[::1] = frames.time_ns
-        wire_column: cython.uint[::1] = frames.wire_bytes
-        keep: cython.uchar[::1] = d.keep
-        stop: cython.uchar[::1] = d.stop
-        stop_layer: cython.uint[::1] = d.stop_layer
-        findings: cython.uint[::1] = d.findings
-        inner_offset: cython.uint[::1] = d.inner_offset
-        tunnel_start: cython.uint[::1] = d.tunnel_start
-        tunnel_count: cython.uchar[::1] = d.tunnel_count
-        version: cython.uchar[::1] = d.inner_version
-        protocol: cython.uchar[::1] = d.inner_protocol
-        source_hi: cython.ulonglong[::1] = d.inner_source_hi
-        source_lo: cython.ulonglong[::1] = d.inner_source_lo
-        destination_hi: cython.ulonglong[::1] = d.inner_destination_hi
-        destination_lo: cython.ulonglong[::1] = d.inner_destination_lo
-        source_port: cython.int[::1] = d.inner_source_port
-        destination_port: cython.int[::1] = d.inner_destination_port
-        tcp_flags: cython.ushort[::1] = d.tcp_flags
-        table = d.tunnels
-        t_depth: cython.uchar[::1] = table.depth
-        t_kind: cython.uchar[::1] = table.kind
-        t_vni: cython.int[::1] = table.vni
-        t_header: cython.uint[::1] = table.header_offset
-        t_version: cython.uchar[::1] = table.version
-        t_source_hi: cython.ulonglong[::1] = table.source_hi
-        t_source_lo: cython.ulonglong[::1] = table.source_lo
-        t_destination_hi: cython.ulonglong[::1] = table.destination_hi
-        t_destination_lo: cython.ulonglong[::1] = table.destination_lo
-        t_port: cython.int[::1] = table.destination_port
-        t_overhead: cython.uint[::1] = table.overhead_bytes
-        t_option_start: cython.uint[::1] = table.option_start
-        t_option_count: cython.uchar[::1] = table.option_count
-        option_class: cython.ushort[::1] = d.options.option_class
-        option_type: cython.uchar[::1] = d.options.option_type
-        option_bytes: cython.uchar[::1] = d.options.data_bytes
-
+        if self.bound_frames is not frames:
+            self.bound_frames = None
+            self.frames_kept = bind_frames(frames, cython.address(self.frames))
+            self.bound_frames = frames
+        if self.bound_decoded is not d:
+            self.bound_decoded = None
+            self.decoded_kept = bind_decoded(d, cython.address(self.columns))
+            self.bound_decoded = d
         first: cython.Py_ssize_t = d.first
         rows: cython.Py_ssize_t = d.count
-        i: cython.Py_ssize_t
-        t: cython.Py_ssize_t
-        o: cython.Py_ssize_t
+        if first < 0 or rows < 0 or rows > d.capacity or first + rows > frames.capacity:
+            raise ValueError("rows that the batch does not have")
+        self.tunnel_rows = d.tunnels.capacity
+        self.option_rows = d.options.capacity
+        block: Block
         begin: cython.Py_ssize_t
-        end: cython.Py_ssize_t
-        flow: int64_t
-        tunnel: int64_t
-        vni: int32_t
-        wire: uint64_t
-        time_ns: int64_t
-        flow_key: FlowRow
-        tunnel_key: TunnelRow
-        f: cython.pointer(FlowRow) = cython.NULL
-        e: cython.pointer(TunnelRow)
-        row: cython.pointer(uint64_t)
-        slots: cython.pointer(uint64_t)
         syns = array("q")
-        hashes = self.hashes(d)
-        flow_hash: cython.uint[::1] = hashes[0]
-        tunnel_hash: cython.uint[::1] = hashes[1]
-        tunnels: cython.Py_ssize_t = table.count
-        for i in range(rows):
-            if i + 2 * AHEAD < rows:
-                slots = self.flows_.slots
-                genevecap_prefetch(slots + (flow_hash[i + 2 * AHEAD] & self.flows_.mask))
-            if i + AHEAD < rows:
-                genevecap_prefetch(likely_row(cython.address(self.flows_), flow_hash[i + AHEAD]))
-            if not keep[i]:
+        for begin in range(0, rows, BLOCK):
+            self.make_keys(cython.address(block), begin, min(begin + BLOCK, rows))
+            self.count_rows(
+                cython.address(block), begin, min(begin + BLOCK, rows), first, capture, syns
+            )
+        return syns
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def make_keys(
+        self, b: cython.pointer(Block), begin: cython.Py_ssize_t, end: cython.Py_ssize_t
+    ) -> cython.int:
+        """Make the keys of these rows and ask for the slots that they are looked up in."""
+        c: cython.pointer(BatchColumns) = cython.address(self.columns)
+        flow: cython.pointer(Key) = cython.address(b.flows[0])
+        tunnel: cython.pointer(Key) = cython.address(b.tunnels[0])
+        row: cython.Py_ssize_t
+        t: cython.Py_ssize_t
+        start: cython.Py_ssize_t
+        count: cython.Py_ssize_t
+        slots: cython.pointer(uint64_t)
+        for row in range(begin, end):
+            start = c.rows.tunnel_start[row]
+            count = c.rows.tunnel_count[row]
+            if count > MAX_TUNNELS or start + count > self.tunnel_rows:
+                raise ValueError("a frame with tunnels that the batch does not have")
+            flow_key(flow, c, row)
+            slots = self.flows_.slots
+            genevecap_prefetch(slots + (flow.hash & self.flows_.mask))
+            flow += 1
+            for t in range(start, start + count):
+                tunnel_key(tunnel, cython.address(c.tunnels), t)
+                slots = self.tunnels_.slots
+                genevecap_prefetch(slots + (tunnel.hash & self.tunnels_.mask))
+                tunnel += 1
+        b.tunnel_count = tunnel - cython.address(b.tunnels[0])
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def count_rows(
+        self,
+        b: cython.pointer(Block),
+        begin: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        first: cython.Py_ssize_t,
+        capture,
+        syns,
+    ) -> cython.int:
+        """Count these rows, whose keys are in the block; list those that are SYNs."""
+        r: cython.pointer(DecodedColumns) = cython.address(self.columns.rows)
+        f: cython.pointer(FlowRow)
+        row: cython.Py_ssize_t
+        wire_bytes: uint64_t
+        time_ns: int64_t
+        flow: int64_t
+        t: cython.Py_ssize_t
+        next_tunnel: cython.Py_ssize_t = 0
+        depth: cython.Py_ssize_t
+        for row in range(begin, end):
+            if row + AHEAD < end:
+                genevecap_prefetch(
+                    likely_row(cython.address(self.flows_), b.flows[row + AHEAD - begin].hash)
+                )
+            t = next_tunnel
+            next_tunnel += r.tunnel_count[row]
+            if not r.keep[row]:
                 continue
             self.count_ += 1
-            wire = wire_column[first + i]
-            time_ns = time_column[first + i]
-            if stop[i] == 0 and stop_layer[i] == 0:
+            wire_bytes = self.frames.wire_bytes[first + row]
+            time_ns = self.frames.time_ns[first + row]
+            if r.stop[row] == 0 and r.stop_layer[row] == 0:
                 self.plain_ += 1
             else:
-                place = (stop[i], stop_layer[i])
+                place = (r.stop[row], r.stop_layer[row])
                 self.stops_[place] = self.stops_.get(place, 0) + 1
-            if findings[i]:
-                self.count_findings(findings[i], capture, frame[first + i])
-            begin = tunnel_start[i]
-            end = begin + tunnel_count[i]
+            if r.findings[row]:
+                self.count_findings(r.findings[row], capture, self.frames.frame[first + row])
             flow = -1
-            if version[i]:
-                t = end
-                while t > begin and t_header[t - 1] > inner_offset[i]:
-                    t -= 1
-                vni = t_vni[t - 1] if t > begin else -1
-                flow_key.source_hi = source_hi[i]
-                flow_key.source_lo = source_lo[i]
-                flow_key.destination_hi = destination_hi[i]
-                flow_key.destination_lo = destination_lo[i]
-                flow_key.ports = port_word(source_port[i], destination_port[i])
-                flow_key.kind = flow_kind(vni, version[i], protocol[i])
-                flow = self.flow(cython.address(flow_key), flow_hash[i])
+            if r.inner_version[row]:
+                flow = self.flow(cython.address(b.flows[row - begin]))
                 f = self.flow_row(flow)
                 f.packets += 1
-                f.wire_bytes += wire
-            for t in range(begin, end):
-                if t + 2 * AHEAD < tunnels:
-                    slots = self.tunnels_.slots
-                    genevecap_prefetch(slots + (tunnel_hash[t + 2 * AHEAD] & self.tunnels_.mask))
-                if t + AHEAD < tunnels:
-                    row = likely_row(cython.address(self.tunnels_), tunnel_hash[t + AHEAD])
-                    genevecap_prefetch(row)
-                    genevecap_prefetch(row + LINE_WORDS)
-                tunnel_key.source_hi = t_source_hi[t]
-                tunnel_key.source_lo = t_source_lo[t]
-                tunnel_key.destination_hi = t_destination_hi[t]
-                tunnel_key.destination_lo = t_destination_lo[t]
-                tunnel_key.vni_port = pack(t_vni[t], t_port[t])
-                tunnel_key.kind = tunnel_kind(t_kind[t], t_version[t], t_depth[t])
-                tunnel = self.tunnel(cython.address(tunnel_key), tunnel_hash[t])
-                e = self.tunnel_row(tunnel)
-                e.packets += 1
-                e.wire_bytes += wire
-                e.overhead_bytes += t_overhead[t]
-                note_time(e, time_ns)
-                if flow >= 0 and f.ports >> PORT_SHIFT != cython.cast(uint64_t, tunnel + 1):
-                    f.ports = (f.ports & PORT_BITS) | (
-                        cython.cast(uint64_t, tunnel + 1) << PORT_SHIFT
-                    )
-                    e.inner_flows += self.pair(tunnel, flow)
-                if t_option_count[t]:
-                    e.option_packets += 1
-                    for o in range(t_option_start[t], t_option_start[t] + t_option_count[t]):
-                        self.option(
-                            (cython.cast(uint32_t, option_class[o]) << 16)
-                            | (cython.cast(uint32_t, option_type[o]) << 8)
-                            | option_bytes[o],
-                            0,
-                            1,
-                        )
-            if tcp_flags[i] & 0x12 == 0x02:
-                syns.append(i)
-        return syns
+                f.wire_bytes += wire_bytes
+            for depth in range(r.tunnel_count[row]):
+                self.count_tunnel(
+                    b, t + depth, r.tunnel_start[row] + depth, flow, wire_bytes, time_ns
+                )
+            if r.tcp_flags[row] & 0x12 == 0x02:
+                syns.append(row)
+        return 0
+
+    @cython.cfunc
+    @cython.inline
+    @cython.exceptval(-1)
+    def count_tunnel(
+        self,
+        b: cython.pointer(Block),
+        number: cython.Py_ssize_t,
+        row: cython.Py_ssize_t,
+        flow: int64_t,
+        wire_bytes: uint64_t,
+        time_ns: int64_t,
+    ) -> cython.int:
+        """Count one tunnel of a frame.
+
+        number: of its key in the block; row: in the tunnel table; flow: inside it, -1 for none.
+        """
+        c: cython.pointer(TunnelColumns) = cython.address(self.columns.tunnels)
+        o: cython.pointer(OptionColumns) = cython.address(self.columns.options)
+        option: cython.Py_ssize_t = c.option_start[row]
+        options: cython.Py_ssize_t = option + c.option_count[row]
+        ahead: cython.pointer(uint64_t)
+        f: cython.pointer(FlowRow)
+        if number + AHEAD < b.tunnel_count:
+            ahead = likely_row(cython.address(self.tunnels_), b.tunnels[number + AHEAD].hash)
+            genevecap_prefetch(ahead)
+            genevecap_prefetch(ahead + LINE_WORDS)
+        tunnel: int64_t = self.tunnel(cython.address(b.tunnels[number]))
+        e: cython.pointer(TunnelRow) = self.tunnel_row(tunnel)
+        e.packets += 1
+        e.wire_bytes += wire_bytes
+        e.overhead_bytes += c.overhead_bytes[row]
+        note_time(e, time_ns)
+        if flow >= 0:
+            f = self.flow_row(flow)
+            if f.ports >> PORT_SHIFT != cython.cast(uint64_t, tunnel + 1):
+                f.ports = (f.ports & PORT_BITS) | (cython.cast(uint64_t, tunnel + 1) << PORT_SHIFT)
+                e.inner_flows += self.pair(tunnel, flow)
+        if option == options:
+            return 0
+        if options > self.option_rows:
+            raise ValueError("a tunnel with options that the batch does not have")
+        e.option_packets += 1
+        while option < options:
+            self.option(
+                (cython.cast(uint32_t, o.option_class[option]) << 16)
+                | (cython.cast(uint32_t, o.option_type[option]) << 8)
+                | o.data_bytes[option],
+                0,
+                1,
+            )
+            option += 1
+        return 0
 
     def count_findings(self, bits, capture, frame):
         """Count every finding bit of one frame."""
@@ -591,7 +592,7 @@ class KernelTables:
         i: uint32_t
         number: int64_t
         slot: uint64_t
-        flow_key: FlowRow
+        key: Key
         f: cython.pointer(FlowRow)
         e: cython.pointer(TunnelRow)
         mine: cython.pointer(TunnelRow)
@@ -600,38 +601,17 @@ class KernelTables:
         self.count_ += other.count_
         self.plain_ += other.plain_
         for i in range(other.flows_.used):
-            flow_key = other.flow_row(i)[0]
-            flow_key.ports &= PORT_BITS
-            f = cython.address(flow_key)
-            number = self.flow(
-                f,
-                hash_of(
-                    (f.kind >> 8) & 0xFF,
-                    f.source_hi,
-                    f.source_lo,
-                    f.destination_hi,
-                    f.destination_lo,
-                    f.ports & PORT_BITS,
-                    f.kind,
-                ),
-            )
+            f = other.flow_row(i)
+            key = key_of(SEED, cython.cast(cython.pointer(uint64_t), f), PORT_BITS)
+            number = self.flow(cython.address(key))
             flows.append(number)
+            f = other.flow_row(i)  # `other` may be this one, whose rows have moved
             self.flow_row(number).packets += f.packets
             self.flow_row(number).wire_bytes += f.wire_bytes
         for i in range(other.tunnels_.used):
             e = other.tunnel_row(i)
-            number = self.tunnel(
-                e,
-                hash_of(
-                    (e.kind >> 8) & 0xFF,
-                    e.source_hi,
-                    e.source_lo,
-                    e.destination_hi,
-                    e.destination_lo,
-                    e.vni_port,
-                    e.kind,
-                ),
-            )
+            key = key_of(SEED, cython.cast(cython.pointer(uint64_t), e), ALL_BITS)
+            number = self.tunnel(cython.address(key))
             tunnels.append(number)
             e = other.tunnel_row(i)
             mine = self.tunnel_row(number)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import cython
+from cython.cimports.genevecap._kernel_columns import FrameColumns, bind_frames
 
 MAX_RECORD_BYTES = cython.declare(cython.longlong, 1 << 24)
 INT64_MAX = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
@@ -65,6 +66,20 @@ def is_file_header(first: cython.uint, second: cython.uint) -> cython.int:
 class KernelWalk:
     """The compiled twin of `records.ReadableWalk`."""
 
+    columns: FrameColumns
+    bound: object
+    kept: object
+
+    @cython.cfunc
+    def bind(self, frames):
+        """Point at the columns of a batch, all of which are as long as its capacity."""
+        if self.bound is not frames:
+            self.bound = None
+            self.kept = bind_frames(frames, cython.address(self.columns))
+            self.bound = frames
+        if not 0 <= frames.count <= frames.capacity:
+            raise ValueError("rows that the batch does not have")
+
     def walk_pcap(
         self,
         frames,
@@ -76,14 +91,8 @@ class KernelWalk:
     ):
         """See `records.RecordWalk`."""
         buffer: cython.uchar[::1] = frames.buffer
-        frame_column: cython.longlong[::1] = frames.frame
-        time_column: cython.longlong[::1] = frames.time_ns
-        offset_column: cython.longlong[::1] = frames.offset
-        captured_column: cython.uint[::1] = frames.captured_bytes
-        original_column: cython.uint[::1] = frames.wire_bytes
-        point_column: cython.int[::1] = frames.point
-        options_offset: cython.longlong[::1] = frames.options_offset
-        options_bytes: cython.uint[::1] = frames.options_bytes
+        self.bind(frames)
+        c: cython.pointer(FrameColumns) = cython.address(self.columns)
         big_endian: cython.bint = layout.big_endian
         header: cython.longlong = layout.header_bytes
         swapped: cython.int = layout.lengths_swapped
@@ -122,16 +131,16 @@ class KernelWalk:
                 if position + header + captured > end:
                     why = header + captured
                     break
-                frame_column[row] = frame
-                time_column[row] = (
+                c.frame[row] = frame
+                c.time_ns[row] = (
                     cython.cast(cython.longlong, seconds) * 1000000000 + fraction * multiplier
                 )
-                offset_column[row] = position + header
-                captured_column[row] = captured
-                original_column[row] = original
-                point_column[row] = point
-                options_offset[row] = -1
-                options_bytes[row] = 0
+                c.offset[row] = position + header
+                c.captured_bytes[row] = captured
+                c.wire_bytes[row] = original
+                c.point[row] = point
+                c.options_offset[row] = -1
+                c.options_bytes[row] = 0
                 position += header + captured
                 frame += 1
                 row += 1
@@ -151,14 +160,8 @@ class KernelWalk:
         if not len(interfaces.point):
             return position_, -1
         buffer: cython.uchar[::1] = frames.buffer
-        frame_column: cython.longlong[::1] = frames.frame
-        time_column: cython.longlong[::1] = frames.time_ns
-        offset_column: cython.longlong[::1] = frames.offset
-        captured_column: cython.uint[::1] = frames.captured_bytes
-        original_column: cython.uint[::1] = frames.wire_bytes
-        point_column: cython.int[::1] = frames.point
-        options_offset: cython.longlong[::1] = frames.options_offset
-        options_bytes: cython.uint[::1] = frames.options_bytes
+        self.bind(frames)
+        c: cython.pointer(FrameColumns) = cython.address(self.columns)
         points: cython.int[::1] = interfaces.point
         multipliers: cython.longlong[::1] = interfaces.multiplier
         divisors: cython.longlong[::1] = interfaces.divisor
@@ -222,15 +225,15 @@ class KernelWalk:
                         time_ns = NO_TIME
                     else:
                         time_ns += offsets_ns[interface]
-                frame_column[row] = frame
-                time_column[row] = time_ns
-                offset_column[row] = position + 28
-                captured_column[row] = captured
-                original_column[row] = word(b + 24, big_endian)
-                point_column[row] = points[interface]
+                c.frame[row] = frame
+                c.time_ns[row] = time_ns
+                c.offset[row] = position + 28
+                c.captured_bytes[row] = captured
+                c.wire_bytes[row] = word(b + 24, big_endian)
+                c.point[row] = points[interface]
                 size = cython.cast(cython.uint, length - 32 - padded)
-                options_bytes[row] = size
-                options_offset[row] = position + 28 + padded if size else -1
+                c.options_bytes[row] = size
+                c.options_offset[row] = position + 28 + padded if size else -1
                 position += length
                 frame += 1
                 row += 1
@@ -240,9 +243,10 @@ class KernelWalk:
     def split_sll2(self, frames, first: cython.Py_ssize_t, base: cython.int, known, points):
         """See `records.RecordWalk`."""
         buffer: cython.uchar[::1] = frames.buffer
-        offset_column: cython.longlong[::1] = frames.offset
-        captured_column: cython.uint[::1] = frames.captured_bytes
-        point_column: cython.int[::1] = frames.point
+        self.bind(frames)
+        c: cython.pointer(FrameColumns) = cython.address(self.columns)
+        if first < 0:
+            raise ValueError("rows are counted from 0")
         count: cython.Py_ssize_t = frames.count
         size: cython.Py_ssize_t = len(known)
         if not size:
@@ -256,14 +260,14 @@ class KernelWalk:
         index: cython.longlong
         offset: cython.longlong
         while row < count:
-            if point_column[row] == base and captured_column[row] >= 8:
-                offset = offset_column[row]
+            if c.point[row] == base and c.captured_bytes[row] >= 8:
+                offset = c.offset[row]
                 if offset < 0 or offset + 8 > buffer.shape[0]:
                     raise IndexError("a frame lies outside its buffer")
                 index = word(cython.address(buffer[offset + 4]), True)
                 for i in range(size):
                     if known_column[i] == index:
-                        point_column[row] = place_column[i]
+                        c.point[row] = place_column[i]
                         break
                 else:
                     return row
@@ -272,11 +276,9 @@ class KernelWalk:
 
     def totals(self, frames, counts):
         """See `records.RecordWalk`."""
-        time_column: cython.longlong[::1] = frames.time_ns
-        captured_column: cython.uint[::1] = frames.captured_bytes
-        original_column: cython.uint[::1] = frames.wire_bytes
-        point_column: cython.int[::1] = frames.point
         count_column: cython.longlong[::1] = counts
+        self.bind(frames)
+        c: cython.pointer(FrameColumns) = cython.address(self.columns)
         rows: cython.Py_ssize_t = frames.count
         row: cython.Py_ssize_t
         captured: cython.longlong = 0
@@ -286,10 +288,10 @@ class KernelWalk:
         last: cython.longlong = NO_TIME
         time_ns: cython.longlong
         for row in range(rows):
-            count_column[point_column[row]] += 1
-            captured += captured_column[row]
-            original += original_column[row]
-            time_ns = time_column[row]
+            count_column[c.point[row]] += 1
+            captured += c.captured_bytes[row]
+            original += c.wire_bytes[row]
+            time_ns = c.time_ns[row]
             if time_ns == NO_TIME:
                 untimed += 1
                 continue

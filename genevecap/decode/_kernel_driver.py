@@ -12,6 +12,12 @@ that there is room for its row.
 from __future__ import annotations
 
 import cython
+from cython.cimports.genevecap._kernel_columns import (
+    BatchColumns,
+    FrameColumns,
+    bind_decoded,
+    bind_frames,
+)
 from cython.cimports.genevecap.decode._kernel_link import (
     arp,
     ethernet,
@@ -75,6 +81,7 @@ from cython.cimports.genevecap.decode._kernel_tunnels import (
 )
 from cython.cimports.libc.string import memset
 
+from ..columns import MAX_OPTIONS
 from .layers import ETHERTYPES, GPE_NEXT_PROTOCOLS, IP_PROTOCOLS, LINK_TYPES
 
 HANDLERS = cython.declare(Handler[256])
@@ -122,19 +129,20 @@ IS_TUNNEL[GTPU] = True
 def run(f: cython.pointer(Frame)) -> cython.void:
     """Decode one frame, from `f.next` at its first octet to where it stops."""
     code: cython.uint
+    handler: Handler
     while True:
         code = f.next
-        if f.layer_count == MAX_LAYERS:
+        handler = HANDLERS[code] if code < ENCODED_LAYERS else cython.NULL
+        if f.layer_count == MAX_LAYERS or (
+            f.tunnel_count == MAX_TUNNELS and code < ENCODED_LAYERS and IS_TUNNEL[code]
+        ):
             end_at(f, TOO_DEEP, code, f.position)
             break
-        if code < ENCODED_LAYERS and IS_TUNNEL[code] and f.tunnel_count == MAX_TUNNELS:
-            end_at(f, TOO_DEEP, code, f.position)
-            break
-        if code >= ENCODED_LAYERS or HANDLERS[code] == cython.NULL:
+        if handler == cython.NULL:
             begin(f, code, f.position)
             end_at(f, UNSUPPORTED, code, f.position)
             break
-        if not HANDLERS[code](f):
+        if not handler(f):
             break
     if f.ran_past:
         back_to_fragment(f)
@@ -151,6 +159,172 @@ def back_to_fragment(f: cython.pointer(Frame)) -> cython.void:
     f.tunnel_count = f.fragment_tunnels
     f.option_count = f.fragment_options
     memset(cython.address(f.tcp), 0, cython.sizeof(f.tcp))
+
+
+# What is the same for all frames of one call, and how far the side tables are filled.
+Run = cython.struct(
+    frame=Frame,
+    buffer=cython.p_uchar,
+    octets=cython.longlong,
+    link_layer=cython.pointer(cython.uint),
+    points=cython.Py_ssize_t,
+    layers=cython.uint,
+    layer_room=cython.Py_ssize_t,
+    tunnels=cython.uint,
+    tunnel_room=cython.Py_ssize_t,
+    option_room=cython.Py_ssize_t,
+)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def has_room(run_: cython.pointer(Run)) -> cython.bint:
+    """Tell whether one more frame fits the side tables, whatever is in it."""
+    return (
+        run_.layers <= run_.layer_room
+        and run_.tunnels <= run_.tunnel_room
+        and run_.frame.option_count <= run_.option_room
+    )
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def begin_frame(
+    run_: cython.pointer(Run),
+    frames: cython.pointer(FrameColumns),
+    row: cython.Py_ssize_t,
+    c: cython.pointer(BatchColumns),
+) -> cython.void:
+    """Set `run_.frame` to the frame of this row, with nothing found yet."""
+    f: cython.pointer(Frame) = cython.address(run_.frame)
+    begins: cython.longlong = frames.offset[row]
+    captured: cython.longlong = frames.captured_bytes[row]
+    wire: cython.longlong = frames.wire_bytes[row]
+    point: cython.int = frames.point[row]
+    f.frame_end = captured if captured > wire else wire
+    if begins < 0 or begins + captured > run_.octets:
+        begins = captured = 0
+    f.captured = captured
+    f.data = run_.buffer + begins
+    f.end = f.frame_end
+    f.fragment_bound = 0
+    f.ran_past = 0
+    f.position = 0
+    f.next = LINK_TYPE_SPACE
+    if 0 <= point < run_.points:
+        f.next = run_.link_layer[point]
+    f.stop = 0
+    f.stop_layer = 0
+    f.stop_offset = 0
+    f.findings = 0
+    f.link_source = 0
+    f.link_destination = 0
+    f.link_seen = 0
+    f.layer_count = 0
+    f.layer_code = c.layers.code + run_.layers
+    f.layer_offset = c.layers.offset + run_.layers
+    f.tunnel_count = 0
+    f.tunnel_open = 0
+    f.ip_count = 0
+    if f.tcp_seen:
+        f.tcp_seen = 0
+        memset(cython.address(f.tcp), 0, cython.sizeof(f.tcp))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def without_ip(f: cython.pointer(Frame)) -> cython.void:
+    """Say that there is neither an outermost nor an innermost IP header."""
+    memset(cython.address(f.inner), 0, cython.sizeof(f.inner))
+    f.inner.source_port = -1
+    f.inner.destination_port = -1
+    f.outer = f.inner
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def write_row(
+    run_: cython.pointer(Run), c: cython.pointer(BatchColumns), row: cython.Py_ssize_t
+) -> cython.void:
+    """Write what was found in a frame to its row, and its tunnels to their table."""
+    f: cython.pointer(Frame) = cython.address(run_.frame)
+    t: cython.pointer(Tunnel)
+    depth: cython.uint
+    at: cython.uint = run_.tunnels
+    c.rows.stop[row] = f.stop
+    c.rows.stop_layer[row] = f.stop_layer
+    c.rows.stop_offset[row] = cython.cast(cython.uint, f.stop_offset)
+    c.rows.findings[row] = f.findings
+    c.rows.keep[row] = 1
+    c.rows.layer_start[row] = run_.layers
+    c.rows.layer_count[row] = cython.cast(cython.uchar, f.layer_count)
+    c.rows.tunnel_start[row] = at
+    c.rows.tunnel_count[row] = cython.cast(cython.uchar, f.tunnel_count)
+    c.rows.link_source[row] = f.link_source
+    c.rows.link_destination[row] = f.link_destination
+    c.rows.outer_version[row] = f.outer.version
+    c.rows.outer_protocol[row] = f.outer.protocol
+    c.rows.outer_source_hi[row] = f.outer.source_hi
+    c.rows.outer_source_lo[row] = f.outer.source_lo
+    c.rows.outer_destination_hi[row] = f.outer.destination_hi
+    c.rows.outer_destination_lo[row] = f.outer.destination_lo
+    c.rows.outer_source_port[row] = f.outer.source_port
+    c.rows.outer_destination_port[row] = f.outer.destination_port
+    c.rows.inner_version[row] = f.inner.version
+    c.rows.inner_protocol[row] = f.inner.protocol
+    c.rows.inner_source_hi[row] = f.inner.source_hi
+    c.rows.inner_source_lo[row] = f.inner.source_lo
+    c.rows.inner_destination_hi[row] = f.inner.destination_hi
+    c.rows.inner_destination_lo[row] = f.inner.destination_lo
+    c.rows.inner_source_port[row] = f.inner.source_port
+    c.rows.inner_destination_port[row] = f.inner.destination_port
+    c.rows.inner_offset[row] = cython.cast(cython.uint, f.inner.offset)
+    c.rows.inner_bytes[row] = cython.cast(cython.uint, f.inner.end - f.inner.offset)
+    c.rows.inner_ttl[row] = f.inner.ttl
+    c.rows.inner_tos[row] = f.inner.tos
+    c.rows.inner_id[row] = f.inner.identification
+    c.rows.inner_fragment[row] = f.inner.fragment
+    c.rows.payload_offset[row] = cython.cast(cython.uint, f.inner.payload_offset)
+    c.rows.payload_bytes[row] = cython.cast(cython.uint, f.inner.payload_bytes)
+    c.rows.tcp_flags[row] = f.tcp.flags
+    c.rows.tcp_sequence[row] = f.tcp.sequence
+    c.rows.tcp_acknowledgment[row] = f.tcp.acknowledgment
+    c.rows.tcp_window[row] = f.tcp.window
+    c.rows.tcp_options[row] = f.tcp.options
+    c.rows.tcp_mss[row] = f.tcp.mss
+    c.rows.tcp_window_scale[row] = f.tcp.window_scale
+    c.rows.tcp_timestamp[row] = f.tcp.timestamp
+    c.rows.tcp_timestamp_echo[row] = f.tcp.timestamp_echo
+    for depth in range(f.tunnel_count):
+        t = cython.address(f.tunnels[depth])
+        c.tunnels.row[at] = cython.cast(cython.uint, row)
+        c.tunnels.depth[at] = cython.cast(cython.uchar, depth)
+        c.tunnels.kind[at] = t.kind
+        c.tunnels.vni[at] = t.vni
+        c.tunnels.version[at] = t.version
+        c.tunnels.source_hi[at] = t.source_hi
+        c.tunnels.source_lo[at] = t.source_lo
+        c.tunnels.destination_hi[at] = t.destination_hi
+        c.tunnels.destination_lo[at] = t.destination_lo
+        c.tunnels.source_port[at] = t.source_port
+        c.tunnels.destination_port[at] = t.destination_port
+        c.tunnels.overhead_bytes[at] = cython.cast(cython.uint, t.overhead_end - t.ip_offset)
+        c.tunnels.ip_offset[at] = cython.cast(cython.uint, t.ip_offset)
+        c.tunnels.header_offset[at] = cython.cast(cython.uint, t.header_offset)
+        c.tunnels.flags[at] = t.flags
+        c.tunnels.identifier[at] = t.identifier
+        c.tunnels.option_start[at] = t.option_start
+        c.tunnels.option_count[at] = t.option_count
+        at += 1
+    run_.tunnels = at
+    run_.layers += f.layer_count
 
 
 def look_up(mapping, size):
@@ -170,8 +344,14 @@ class KernelDecoder:
     udp_ports: cython.uchar[::1]
     gpe_protocols: cython.uchar[::1]
     overruns_: cython.ulonglong
-    sound_frames: object
-    sound_decoded: object
+    # Columns are written at rows below the capacity that all columns of a batch are checked to have
+    # when they are bound, so writing them needs no second check.
+    frames: FrameColumns
+    columns: BatchColumns
+    bound_frames: object
+    bound_decoded: object
+    frames_kept: object
+    decoded_kept: object
 
     def __init__(self, udp_table):
         """udp_table: as `DecodeSettings.udp_table` gives it; ValueError for any other length."""
@@ -191,234 +371,61 @@ class KernelDecoder:
         """Return the numbers of the layers that have a function here."""
         return [number for number in range(256) if HANDLERS[number] != cython.NULL]
 
-    # Octets of a frame are read through checked access (`_kernel_state`).  Columns are written at
-    # rows below the capacity that `Columns` made all of them with, so they need no second check.
-    @cython.boundscheck(False)
     def decode(self, frames, first: cython.Py_ssize_t, decoded):
         """See `decode.Decoder`."""
-        buffer: cython.uchar[::1] = frames.buffer
-        offset: cython.longlong[::1] = frames.offset
-        captured: cython.uint[::1] = frames.captured_bytes
-        original: cython.uint[::1] = frames.wire_bytes
-        point: cython.int[::1] = frames.point
-        link_layers: cython.uint[::1] = link_layers_of(frames.link_types)
-        stop: cython.uchar[::1] = decoded.stop
-        stop_layer: cython.uint[::1] = decoded.stop_layer
-        stop_offset: cython.uint[::1] = decoded.stop_offset
-        findings: cython.uint[::1] = decoded.findings
-        keep: cython.uchar[::1] = decoded.keep
-        layer_start: cython.uint[::1] = decoded.layer_start
-        layer_count: cython.uchar[::1] = decoded.layer_count
-        tunnel_start: cython.uint[::1] = decoded.tunnel_start
-        tunnel_count: cython.uchar[::1] = decoded.tunnel_count
-        link_source: cython.ulonglong[::1] = decoded.link_source
-        link_destination: cython.ulonglong[::1] = decoded.link_destination
-        outer_version: cython.uchar[::1] = decoded.outer_version
-        outer_protocol: cython.uchar[::1] = decoded.outer_protocol
-        outer_source_hi: cython.ulonglong[::1] = decoded.outer_source_hi
-        outer_source_lo: cython.ulonglong[::1] = decoded.outer_source_lo
-        outer_destination_hi: cython.ulonglong[::1] = decoded.outer_destination_hi
-        outer_destination_lo: cython.ulonglong[::1] = decoded.outer_destination_lo
-        outer_source_port: cython.int[::1] = decoded.outer_source_port
-        outer_destination_port: cython.int[::1] = decoded.outer_destination_port
-        inner_version: cython.uchar[::1] = decoded.inner_version
-        inner_protocol: cython.uchar[::1] = decoded.inner_protocol
-        inner_source_hi: cython.ulonglong[::1] = decoded.inner_source_hi
-        inner_source_lo: cython.ulonglong[::1] = decoded.inner_source_lo
-        inner_destination_hi: cython.ulonglong[::1] = decoded.inner_destination_hi
-        inner_destination_lo: cython.ulonglong[::1] = decoded.inner_destination_lo
-        inner_source_port: cython.int[::1] = decoded.inner_source_port
-        inner_destination_port: cython.int[::1] = decoded.inner_destination_port
-        inner_offset: cython.uint[::1] = decoded.inner_offset
-        inner_bytes: cython.uint[::1] = decoded.inner_bytes
-        inner_ttl: cython.uchar[::1] = decoded.inner_ttl
-        inner_tos: cython.uchar[::1] = decoded.inner_tos
-        inner_id: cython.uint[::1] = decoded.inner_id
-        inner_fragment: cython.ushort[::1] = decoded.inner_fragment
-        payload_offset: cython.uint[::1] = decoded.payload_offset
-        payload_bytes: cython.uint[::1] = decoded.payload_bytes
-        tcp_flags: cython.ushort[::1] = decoded.tcp_flags
-        tcp_sequence: cython.uint[::1] = decoded.tcp_sequence
-        tcp_acknowledgment: cython.uint[::1] = decoded.tcp_acknowledgment
-        tcp_window: cython.ushort[::1] = decoded.tcp_window
-        tcp_options: cython.uchar[::1] = decoded.tcp_options
-        tcp_mss: cython.ushort[::1] = decoded.tcp_mss
-        tcp_window_scale: cython.uchar[::1] = decoded.tcp_window_scale
-        tcp_timestamp: cython.uint[::1] = decoded.tcp_timestamp
-        tcp_timestamp_echo: cython.uint[::1] = decoded.tcp_timestamp_echo
-        layer_code: cython.uint[::1] = decoded.layers.code
-        layer_offset: cython.uint[::1] = decoded.layers.offset
-        option_class: cython.ushort[::1] = decoded.options.option_class
-        option_type: cython.uchar[::1] = decoded.options.option_type
-        option_offset: cython.uint[::1] = decoded.options.data_offset
-        option_bytes: cython.uchar[::1] = decoded.options.data_bytes
-        t_row: cython.uint[::1] = decoded.tunnels.row
-        t_depth: cython.uchar[::1] = decoded.tunnels.depth
-        t_kind: cython.uchar[::1] = decoded.tunnels.kind
-        t_vni: cython.int[::1] = decoded.tunnels.vni
-        t_version: cython.uchar[::1] = decoded.tunnels.version
-        t_source_hi: cython.ulonglong[::1] = decoded.tunnels.source_hi
-        t_source_lo: cython.ulonglong[::1] = decoded.tunnels.source_lo
-        t_destination_hi: cython.ulonglong[::1] = decoded.tunnels.destination_hi
-        t_destination_lo: cython.ulonglong[::1] = decoded.tunnels.destination_lo
-        t_source_port: cython.int[::1] = decoded.tunnels.source_port
-        t_destination_port: cython.int[::1] = decoded.tunnels.destination_port
-        t_overhead: cython.uint[::1] = decoded.tunnels.overhead_bytes
-        t_ip_offset: cython.uint[::1] = decoded.tunnels.ip_offset
-        t_header_offset: cython.uint[::1] = decoded.tunnels.header_offset
-        t_flags: cython.uint[::1] = decoded.tunnels.flags
-        t_identifier: cython.uint[::1] = decoded.tunnels.identifier
-        t_option_start: cython.uint[::1] = decoded.tunnels.option_start
-        t_option_count: cython.uchar[::1] = decoded.tunnels.option_count
-
         if first < 0:
             raise ValueError("rows are counted from 0")
-        if self.sound_frames is not frames or self.sound_decoded is not decoded:
-            if not decoded.is_sound() or not frames.is_sound():
-                raise ValueError("a batch whose columns are not all as long as its capacity")
-            self.sound_frames = frames
-            self.sound_decoded = decoded
-        f: Frame
-        t: cython.pointer(Tunnel)
-        row: cython.Py_ssize_t = first
-        rows: cython.Py_ssize_t = min(frames.count, frames.capacity, first + decoded.capacity)
-        out: cython.Py_ssize_t = 0
-        layers: cython.uint = 0
-        tunnels: cython.uint = 0
-        layer_room: cython.Py_ssize_t = layer_code.shape[0] - MAX_LAYERS
-        tunnel_room: cython.Py_ssize_t = t_kind.shape[0] - MAX_TUNNELS
-        option_room: cython.Py_ssize_t = option_class.shape[0] - MAX_TUNNELS * 63
-        depth: cython.uint
-        begins: cython.longlong
-        size: cython.longlong
-
-        memset(cython.address(f), 0, cython.sizeof(f))
+        self.bind(frames, decoded)
+        buffer: cython.uchar[::1] = frames.buffer
+        codes: cython.uint[::1] = link_layers_of(frames.link_types)
+        c: cython.pointer(BatchColumns) = cython.address(self.columns)
+        run_: Run
+        f: cython.pointer(Frame) = cython.address(run_.frame)
+        memset(cython.address(run_), 0, cython.sizeof(run_))
+        run_.octets = buffer.shape[0]
+        run_.buffer = cython.address(buffer[0]) if run_.octets else cython.NULL
+        run_.link_layer = cython.address(codes[0])
+        run_.points = codes.shape[0]
+        run_.layer_room = decoded.layers.capacity - MAX_LAYERS
+        run_.tunnel_room = decoded.tunnels.capacity - MAX_TUNNELS
+        run_.option_room = decoded.options.capacity - MAX_TUNNELS * MAX_OPTIONS
         f.registry.ethertype = cython.address(self.ethertypes[0])
         f.registry.ip_protocol = cython.address(self.ip_protocols[0])
         f.registry.udp_port = cython.address(self.udp_ports[0])
         f.registry.gpe_protocol = cython.address(self.gpe_protocols[0])
-        f.options.option_class = cython.address(option_class[0])
-        f.options.option_type = cython.address(option_type[0])
-        f.options.data_offset = cython.address(option_offset[0])
-        f.options.data_bytes = cython.address(option_bytes[0])
+        f.options.option_class = c.options.option_class
+        f.options.option_type = c.options.option_type
+        f.options.data_offset = c.options.data_offset
+        f.options.data_bytes = c.options.data_bytes
+        row: cython.Py_ssize_t = first
+        rows: cython.Py_ssize_t = min(frames.count, frames.capacity, first + decoded.capacity)
         with cython.nogil:
-            while row < rows:
-                if layers > layer_room or tunnels > tunnel_room or f.option_count > option_room:
-                    break
-                begins = offset[row]
-                size = captured[row]
-                if begins < 0 or begins + size > buffer.shape[0]:
-                    size = 0
-                f.captured = size
-                f.data = cython.address(buffer[begins]) if size else cython.address(buffer[0])
-                f.frame_end = captured[row] if captured[row] > original[row] else original[row]
-                f.end = f.frame_end
-                f.fragment_bound = 0
-                f.ran_past = 0
-                f.position = 0
-                if point[row] < 0 or point[row] >= link_layers.shape[0]:
-                    f.next = LINK_TYPE_SPACE
-                else:
-                    f.next = link_layers[point[row]]
-                f.stop = 0
-                f.stop_layer = 0
-                f.stop_offset = 0
-                f.findings = 0
-                f.link_source = 0
-                f.link_destination = 0
-                f.link_seen = 0
-                f.layer_count = 0
-                f.layer_code = cython.address(layer_code[layers])
-                f.layer_offset = cython.address(layer_offset[layers])
-                f.tunnel_count = 0
-                f.tunnel_open = 0
-                f.ip_count = 0
-                if f.tcp_seen:
-                    f.tcp_seen = 0
-                    memset(cython.address(f.tcp), 0, cython.sizeof(f.tcp))
-
-                run(cython.address(f))
+            while row < rows and has_room(cython.address(run_)):
+                begin_frame(cython.address(run_), cython.address(self.frames), row, c)
+                run(f)
                 if f.ip_count == 0:
-                    memset(cython.address(f.inner), 0, cython.sizeof(f.inner))
-                    f.inner.source_port = -1
-                    f.inner.destination_port = -1
-                    f.outer = f.inner
-
-                stop[out] = f.stop
-                stop_layer[out] = f.stop_layer
-                stop_offset[out] = cython.cast(cython.uint, f.stop_offset)
-                findings[out] = f.findings
-                keep[out] = 1
-                layer_start[out] = layers
-                layer_count[out] = cython.cast(cython.uchar, f.layer_count)
-                tunnel_start[out] = tunnels
-                tunnel_count[out] = cython.cast(cython.uchar, f.tunnel_count)
-                link_source[out] = f.link_source
-                link_destination[out] = f.link_destination
-                outer_version[out] = f.outer.version
-                outer_protocol[out] = f.outer.protocol
-                outer_source_hi[out] = f.outer.source_hi
-                outer_source_lo[out] = f.outer.source_lo
-                outer_destination_hi[out] = f.outer.destination_hi
-                outer_destination_lo[out] = f.outer.destination_lo
-                outer_source_port[out] = f.outer.source_port
-                outer_destination_port[out] = f.outer.destination_port
-                inner_version[out] = f.inner.version
-                inner_protocol[out] = f.inner.protocol
-                inner_source_hi[out] = f.inner.source_hi
-                inner_source_lo[out] = f.inner.source_lo
-                inner_destination_hi[out] = f.inner.destination_hi
-                inner_destination_lo[out] = f.inner.destination_lo
-                inner_source_port[out] = f.inner.source_port
-                inner_destination_port[out] = f.inner.destination_port
-                inner_offset[out] = cython.cast(cython.uint, f.inner.offset)
-                inner_bytes[out] = cython.cast(cython.uint, f.inner.end - f.inner.offset)
-                inner_ttl[out] = f.inner.ttl
-                inner_tos[out] = f.inner.tos
-                inner_id[out] = f.inner.identification
-                inner_fragment[out] = f.inner.fragment
-                payload_offset[out] = cython.cast(cython.uint, f.inner.payload_offset)
-                payload_bytes[out] = cython.cast(cython.uint, f.inner.payload_bytes)
-                tcp_flags[out] = f.tcp.flags
-                tcp_sequence[out] = f.tcp.sequence
-                tcp_acknowledgment[out] = f.tcp.acknowledgment
-                tcp_window[out] = f.tcp.window
-                tcp_options[out] = f.tcp.options
-                tcp_mss[out] = f.tcp.mss
-                tcp_window_scale[out] = f.tcp.window_scale
-                tcp_timestamp[out] = f.tcp.timestamp
-                tcp_timestamp_echo[out] = f.tcp.timestamp_echo
-                for depth in range(f.tunnel_count):
-                    t = cython.address(f.tunnels[depth])
-                    t_row[tunnels] = cython.cast(cython.uint, out)
-                    t_depth[tunnels] = cython.cast(cython.uchar, depth)
-                    t_kind[tunnels] = t.kind
-                    t_vni[tunnels] = t.vni
-                    t_version[tunnels] = t.version
-                    t_source_hi[tunnels] = t.source_hi
-                    t_source_lo[tunnels] = t.source_lo
-                    t_destination_hi[tunnels] = t.destination_hi
-                    t_destination_lo[tunnels] = t.destination_lo
-                    t_source_port[tunnels] = t.source_port
-                    t_destination_port[tunnels] = t.destination_port
-                    t_overhead[tunnels] = cython.cast(cython.uint, t.overhead_end - t.ip_offset)
-                    t_ip_offset[tunnels] = cython.cast(cython.uint, t.ip_offset)
-                    t_header_offset[tunnels] = cython.cast(cython.uint, t.header_offset)
-                    t_flags[tunnels] = t.flags
-                    t_identifier[tunnels] = t.identifier
-                    t_option_start[tunnels] = t.option_start
-                    t_option_count[tunnels] = t.option_count
-                    tunnels += 1
-                layers += f.layer_count
-                out += 1
+                    without_ip(f)
+                write_row(cython.address(run_), c, row - first)
                 row += 1
         self.overruns_ += f.overruns
         decoded.first = first
-        decoded.count = out
-        decoded.layers.count = layers
-        decoded.tunnels.count = tunnels
+        decoded.count = row - first if row > first else 0
+        decoded.layers.count = run_.layers
+        decoded.tunnels.count = run_.tunnels
         decoded.options.count = f.option_count
         return row
+
+    @cython.cfunc
+    def bind(self, frames, decoded):
+        """Point at the columns of these batches, unless they are those of the last call."""
+        if self.bound_frames is not frames:
+            self.bound_frames = None
+            self.frames_kept = bind_frames(frames, cython.address(self.frames))
+            self.bound_frames = frames
+        if self.bound_decoded is not decoded:
+            self.bound_decoded = None
+            self.decoded_kept = bind_decoded(decoded, cython.address(self.columns))
+            self.bound_decoded = decoded
 
 
 def link_layers_of(link_types):

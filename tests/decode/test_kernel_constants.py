@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The numbers that kernels and Python share stand in two places; here they are held equal."""
+"""What kernels and Python share (numbers, columns) stands in two places; here it is held equal."""
 
 from __future__ import annotations
 
@@ -39,3 +39,32 @@ def test_everything_else() -> None:
     assert CONSTANTS["TENTATIVE"] == settings.TENTATIVE
     for name in ("ETHERTYPE", "IP_PROTOCOL", "LINK_TYPE", "NEXT_PROTOCOL"):
         assert CONSTANTS[f"{name}_SPACE"] == getattr(layers, f"{name}_SPACE")
+
+
+C_TYPES = {
+    "B": "uint8_t", "H": "uint16_t", "I": "uint32_t", "i": "int32_t", "Q": "uint64_t",
+    "q": "int64_t",
+}  # fmt: skip
+STRUCTS = dict(
+    re.findall(
+        r"^cdef struct (\w+):\n((?:    .*\n)+)",
+        (Path(columns.__file__).parent / "_kernel_columns.pxd").read_text(),
+        re.MULTILINE,
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("struct", "table"),
+    [
+        ("FrameColumns", columns.FrameBatch),
+        ("DecodedColumns", columns.DecodedBatch),
+        ("LayerColumns", columns.LayerTable),
+        ("TunnelColumns", columns.TunnelTable),
+        ("OptionColumns", columns.OptionTable),
+    ],
+)
+def test_columns(struct: str, table: type[columns.Columns]) -> None:
+    """Kernels find columns by their place in the schema."""
+    declared = re.findall(r"^    (\w+) \*(\w+)$", STRUCTS[struct], re.MULTILINE)
+    assert declared == [(C_TYPES[typecode], name) for name, typecode, _ in table.SCHEMA]
