@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._api import convert, diff_encapsulations, inspect, latency, open_capture, packets
+    from ._api import convert, diff_encapsulations, inspect, latency, open_capture, packets, points
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "latency",
     "open_capture",
     "packets",
+    "points",
 ]
 
 

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from .analysis import encapsulation, summary
+from .analysis import encapsulation, point_listing, summary
 from .analysis import packets as packet_rows
 from .analysis.convert import Conversion, ConvertResult, is_pcapng_name
 from .analysis.encapsulation_results import EncapsulationDiff
 from .analysis.hop_results import LatencyResult
+from .analysis.point_listing import PointsResult
 from .analysis.results import InspectResult, PacketRow, Problem
 from .analysis.select import Selector, TimeBound
+from .capture.manifest import Manifest
 from .capture.points import PointTable
 from .capture.reader import Capture
 from .capture.spec import CaptureSpec, on_one_clock
@@ -45,46 +47,58 @@ def open_capture(capture: str) -> Capture:
 def inspect(
     *captures: str,
     settings: DecodeSettings | None = None,
-    vnis: tuple[int, ...] = (),
-    addresses: tuple[str, ...] = (),
-    ports: tuple[int, ...] = (),
-    points: tuple[str, ...] = (),
-    since: str | None = None,
-    until: str | None = None,
+    manifest: str | None = None,
+    **selection: Unpack[Selection],
 ) -> InspectResult:
     """Return what is in these captures; the selectors are those of the command line.
 
+    manifest: path of the file that the command line takes with `--points`.
     A capture that cannot be read does not raise: see `problems` of the result.
-    Raises UsageError where a selector cannot be understood.
+    Raises UsageError where a selector or the manifest cannot be understood.
     """
     return summary.inspect(
         [CaptureSpec.parse(capture) for capture in captures],
         settings=settings,
-        selector=_selector(vnis, addresses, ports, points, since, until),
+        selector=_selector(**selection),
+        manifest=_manifest(manifest),
     )
 
 
 def packets(
     *captures: str,
     settings: DecodeSettings | None = None,
-    vnis: tuple[int, ...] = (),
-    addresses: tuple[str, ...] = (),
-    ports: tuple[int, ...] = (),
-    points: tuple[str, ...] = (),
-    since: str | None = None,
-    until: str | None = None,
+    manifest: str | None = None,
     on_problem: Callable[[Problem], None] | None = None,
+    **selection: Unpack[Selection],
 ) -> Iterator[PacketRow]:
     """Yield one row for every selected frame of these captures, in file order.
 
+    manifest: path of the file that the command line takes with `--points`.
     on_problem is told what goes wrong with a capture; without it that is passed over in silence.
-    Raises UsageError where a selector cannot be understood.
+    Raises UsageError where a selector or the manifest cannot be understood.
     """
     return packet_rows.packets(
         [CaptureSpec.parse(capture) for capture in captures],
         settings=settings,
-        selector=_selector(vnis, addresses, ports, points, since, until),
+        selector=_selector(**selection),
+        manifest=_manifest(manifest),
         on_problem=on_problem or _pass_over,
+    )
+
+
+def points(
+    *captures: str, settings: DecodeSettings | None = None, manifest: str | None = None
+) -> PointsResult:
+    """Return what the capture points of these captures are, and why that is believed.
+
+    manifest: path of the file that the command line takes with `--points`.
+    A capture that cannot be read does not raise: see `problems` of the result.
+    Raises UsageError where the manifest cannot be understood.
+    """
+    return point_listing.list_points(
+        [CaptureSpec.parse(capture) for capture in captures],
+        settings=settings,
+        manifest=_manifest(manifest),
     )
 
 
@@ -156,12 +170,14 @@ def latency(
     same_clock: bool = False,
     window_ns: int = 10_000_000_000,
     settings: DecodeSettings | None = None,
+    manifest: str | None = None,
     **selection: Unpack[Selection],
 ) -> LatencyResult:
     """Measure the hops between the points of captures: time, loss, octets added.
 
     same_clock: one clock stamped all of them, whatever their HOST says.
     window_ns: how far apart two sightings of one packet may be.
+    manifest: path of the file that the command line takes with `--points`.
     A capture that cannot be read does not raise: see `problems` of the result.
     Raises UsageError where a selector cannot be understood, NotEnoughData where captures of several
     hosts are given, whose clocks differ.
@@ -169,12 +185,18 @@ def latency(
     from .analysis import latency as hop_latency
 
     specs = [CaptureSpec.parse(capture) for capture in captures]
+    said = _manifest(manifest)
     return hop_latency.latency(
         on_one_clock(specs) if same_clock else specs,
         window_ns=window_ns,
         settings=settings,
+        manifest=said.without_hosts() if said is not None and same_clock else said,
         selector=_selector(**selection),
     )
+
+
+def _manifest(path: str | None) -> Manifest | None:
+    return None if path is None else Manifest.read(path)
 
 
 def _pass_over(_problem: Problem) -> None:

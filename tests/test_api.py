@@ -66,3 +66,15 @@ def test_importing_it_is_cheap() -> None:
     code = "import sys, genevecap; print(*[m for m in sys.modules if m.startswith('genevecap')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["genevecap"]
+
+
+def test_points_are_what_inspect_says(samples: Path, tmp_path: Path) -> None:
+    path = str(samples / "vxlan-any-sll2.pcap")
+    result = genevecap.points(path)
+    inspected = genevecap.inspect(path).captures[0].points
+    assert [(p.name, str(p.role)) for p in result.points] == [(p.name, p.role) for p in inspected]
+    manifest = tmp_path / "points.toml"
+    manifest.write_text('[[point]]\nmatch = "*/ifindex-3"\nrole = "wire"\n')
+    assert {p.role for p in genevecap.points(path, manifest=str(manifest)).points} >= {"wire"}
+    with pytest.raises(UsageError, match="No such file"):
+        genevecap.points(path, manifest=str(tmp_path / "none.toml"))

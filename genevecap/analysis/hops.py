@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..capture.points import Role
+from ..capture.roles import Role
 from .hop_results import Hop
 from .identity import Paths
 from .legs import END_AT_ZTUNNEL, END_ON_LO, Leg, Legs

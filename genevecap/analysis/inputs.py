@@ -19,6 +19,8 @@ from .progress import Progress
 from .results import Damage, Problem
 from .select import RowFilter, Selector
 
+_MOST_NAMES = 20
+
 
 @dataclass(slots=True, kw_only=True)
 class InputState:
@@ -50,6 +52,7 @@ class Inputs:
     open_frames: OpenFrames = Capture
     points: PointTable = field(default_factory=PointTable)
     states: list[InputState] = field(default_factory=list)
+    _ended: int = 0
 
     def batches(self) -> Iterator[Batch]:
         """Yield what can be read of every capture, one after the other.
@@ -102,6 +105,9 @@ class Inputs:
             self._tell(spec, "error", str(error))
         except CaptureError as error:
             self._tell(spec, "error", str(error))
+        self._ended += 1
+        if self._ended == len(self.specs):
+            self._warn_unmatched()
 
     def _tell_progress(self, bytes_total: int | None) -> None:
         if self.progress is None:
@@ -111,6 +117,23 @@ class Inputs:
             sum(capture.bytes_read() for capture in opened),
             bytes_total,
             sum(capture.packets for capture in opened),
+        )
+
+    def _warn_unmatched(self) -> None:
+        """Tell which patterns of the manifest matched nothing: a name that was mistyped, say."""
+        manifest, unmatched = self.points.manifest, self.points.unmatched()
+        if manifest is None or not unmatched:
+            return
+        names = [point.own_name for point in self.points.points]
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        known = ", ".join(names[:_MOST_NAMES]) or "none"
+        self.on_problem(
+            Problem(
+                path=manifest.path,
+                severity="warning",
+                message=f"--points {manifest.path}: no capture point matches "
+                f"{', '.join(map(repr, unmatched))}; there are {known}{more}",
+            )
         )
 
     def _warn_cut_short(self, capture: FrameSource) -> None:

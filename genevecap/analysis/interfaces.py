@@ -2,58 +2,118 @@
 """What the name of an interface says, and where captures carry such names.
 
 A name is a hint that traffic may overrule: every pod has an `eth0`, and a node may have one too.
+(No regular expressions: compiling them all takes longer than most captures.)
 """
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
+from string import hexdigits
 from typing import NamedTuple
 
-from ..ambient import modes
-from ..capture.points import Point, Role
+from ..ambient import Device, modes
+from ..capture.points import Point
+from ..capture.roles import Role
 
-_ROLES: tuple[tuple[str, Role, str], ...] = (
-    (r"lo\d?", Role.LO, "a loopback"),
-    (r"any(?:[._-].*)?", Role.ANY, "all interfaces of a host"),
+_Rest = Callable[[str], bool]
+"""Tells whether what follows a prefix may follow it."""
+
+
+def _nothing(rest: str) -> bool:
+    return not rest
+
+
+def _number(rest: str) -> bool:
+    return rest.isascii() and rest.isdecimal()
+
+
+def _number_or_nothing(rest: str) -> bool:
+    return _nothing(rest) or _number(rest)
+
+
+def _vlan_number(rest: str) -> bool:
+    """Accept `0` and `0.100`."""
+    number, dot, vlan = rest.partition(".")
+    return _number(number) and (_number(vlan) if dot else True)
+
+
+def _slot(rest: str) -> bool:
+    """Accept what systemd makes of places on buses: `3s0f1`, `5`, `1.100`."""
+    return rest[:1].isdecimal() and rest.isascii() and rest.replace(".", "").isalnum()
+
+
+def _word(rest: str) -> bool:
+    return rest.isascii() and rest.replace("-", "").replace("_", "").isalnum()
+
+
+def _ends_in_number(rest: str) -> bool:
+    return rest[-1:].isdecimal() and _word(rest)
+
+
+def _hex(digits: int | None = None) -> _Rest:
+    def fits(rest: str) -> bool:
+        return bool(rest) and set(rest) <= _LOWER_HEX and digits in {None, len(rest)}
+
+    return fits
+
+
+def _suffix(rest: str) -> bool:
+    return not rest or rest[0] in _SEPARATORS
+
+
+_SEPARATORS = frozenset("./:_-")
+_LOWER_HEX = frozenset(hexdigits.lower())
+
+_KNOWN: tuple[tuple[tuple[str, ...], _Rest, Role, str], ...] = (
+    (("lo",), _number_or_nothing, Role.LO, "a loopback"),
+    (("any",), _suffix, Role.ANY, "all interfaces of a host"),
     # CNI overlays.
-    (r"flannel(?:-v6)?\.\d+", Role.OVERLAY, "Flannel's VXLAN device"),
-    (r"vxlan(?:-v6)?\.calico", Role.OVERLAY, "Calico's VXLAN device"),
-    (r"cilium_(?:vxlan|geneve)", Role.OVERLAY, "Cilium's tunnel device"),
-    (r"(?:genev|vxlan|gre)_sys(?:_\d+)?", Role.OVERLAY, "Open vSwitch's tunnel device"),
-    (r"ovn-k8s-mp\d+", Role.OVERLAY, "OVN-Kubernetes' port of the node in its overlay"),
-    (r"antrea-gw\d+", Role.OVERLAY, "Antrea's port of the node in its overlay"),
-    (r"(?:tunl|ip6tnl|sit)\d+", Role.OVERLAY, "an IP-in-IP device"),
-    (r"(?:cilium_)?wg\d+|wireguard(?:-v6)?\.cali", Role.OVERLAY, "a WireGuard device"),
-    (r"vx-submariner", Role.OVERLAY, "Submariner's VXLAN device"),
+    (("flannel.", "flannel-v6."), _number, Role.OVERLAY, "Flannel's VXLAN device"),
+    (("vxlan.calico", "vxlan-v6.calico"), _nothing, Role.OVERLAY, "Calico's VXLAN device"),
+    (("cilium_vxlan", "cilium_geneve"), _nothing, Role.OVERLAY, "Cilium's tunnel device"),
+    (
+        ("genev_sys_", "vxlan_sys_", "gre_sys"),
+        _number_or_nothing,
+        Role.OVERLAY,
+        "Open vSwitch's tunnel device",
+    ),
+    (("ovn-k8s-mp",), _number, Role.OVERLAY, "OVN-Kubernetes' port of the node in its overlay"),
+    (("antrea-gw",), _number, Role.OVERLAY, "Antrea's port of the node in its overlay"),
+    (("tunl", "ip6tnl", "sit"), _number, Role.OVERLAY, "an IP-in-IP device"),
+    (("cilium_wg", "wg"), _number, Role.OVERLAY, "a WireGuard device"),
+    (("wireguard.cali", "wg-v6.cali"), _nothing, Role.OVERLAY, "Calico's WireGuard device"),
+    (("vx-submariner",), _nothing, Role.OVERLAY, "Submariner's VXLAN device"),
     # A node's end of pods' links.
-    (r"veth[\w-]+", Role.NODE_VETH, "one end of a virtual Ethernet pair"),
-    (r"cali[0-9a-f]{11}", Role.NODE_VETH, "Calico's link to a pod"),
-    (r"lxc(?:[0-9a-f]+|_health)", Role.NODE_VETH, "Cilium's link to a pod"),
-    (r"eni[0-9a-f]{11}", Role.NODE_VETH, "the AWS CNI's link to a pod"),
-    (r"azv[0-9a-f]+", Role.NODE_VETH, "Azure CNI's link to a pod"),
-    (r"gke[0-9a-f]{11}", Role.NODE_VETH, "GKE's link to a pod"),
+    (("veth",), _word, Role.NODE_VETH, "one end of a virtual Ethernet pair"),
+    (("cali",), _hex(11), Role.NODE_VETH, "Calico's link to a pod"),
+    (("lxc",), _hex(), Role.NODE_VETH, "Cilium's link to a pod"),
+    (("lxc_health",), _nothing, Role.NODE_VETH, "Cilium's link to its health endpoint"),
+    (("eni",), _hex(11), Role.NODE_VETH, "the AWS CNI's link to a pod"),
+    (("azv",), _hex(), Role.NODE_VETH, "Azure CNI's link to a pod"),
+    (("gke",), _hex(11), Role.NODE_VETH, "GKE's link to a pod"),
     # Bridges.
-    (r"(?:cni|cbr|docker|virbr|lxdbr)\d+|kube-bridge|br-[\w-]+|br\d+", Role.BRIDGE, "a bridge"),
+    (("cni", "cbr", "docker", "virbr", "lxdbr", "br"), _number, Role.BRIDGE, "a bridge"),
+    (("br-",), _word, Role.BRIDGE, "a bridge"),
+    (("kube-bridge",), _nothing, Role.BRIDGE, "a bridge"),
     # Network cards; eth0 is none of these, since every pod has one.
-    (r"en(?:o\d+|s\d+|p\d+|x[0-9a-f]{12}|\d+)\w*(?:\.\d+)?", Role.UNDERLAY, "a network card"),
-    (r"(?:bond|em|ib|team|wlan)\d+(?:\.\d+)?|p\d+p\d+", Role.UNDERLAY, "a network card"),
+    (("eno", "ens", "enp", "en"), _slot, Role.UNDERLAY, "a network card"),
+    (("enx",), _hex(12), Role.UNDERLAY, "a network card"),
+    (("bond", "em", "ib", "team", "wlan"), _vlan_number, Role.UNDERLAY, "a network card"),
 )
 
-_ONLY_AS_INTERFACE: tuple[tuple[str, Role, str], ...] = (
-    (r"(?:vxlan|geneve|gretap)[\w-]*\d", Role.OVERLAY, "a tunnel device"),
-    (r"[0-9a-f]{15}", Role.NODE_VETH, "OVN-Kubernetes' link to a pod"),
+_ONLY_AS_INTERFACE: tuple[tuple[tuple[str, ...], _Rest, Role, str], ...] = (
+    (("vxlan", "geneve", "gretap"), _ends_in_number, Role.OVERLAY, "a tunnel device"),
+    (("",), _hex(15), Role.NODE_VETH, "OVN-Kubernetes' link to a pod"),
 )
 """Names that files have as well, for other reasons: `vxlan-4789.pcap`."""
 
-_POD_OR_CARD = re.compile(r"(?:eth|net)\d+(?:\.\d+)?")
+_POD_OR_CARD = ("eth", "net")
 """`eth0` of a pod or of a node, `net1` that Multus adds."""
 
-_IFINDEX = re.compile(r"ifindex-(\d+)")
+_IFINDEX = "ifindex-"
 LOOPBACK_IFINDEX = 1
 """Linux gives every network namespace its loopback first."""
-
-_SEPARATORS = re.compile(r"[./:_-]")
 
 
 class Named(NamedTuple):
@@ -69,28 +129,36 @@ class Named(NamedTuple):
     """What the name is, for people; empty where it is not known."""
 
 
+@cache
+def _istio_devices() -> dict[str, Device]:
+    return {device.name: device for mode in modes().values() for device in mode.devices}
+
+
 @lru_cache(maxsize=1024)
 def known_interface(name: str, *, in_file_name: bool = False) -> tuple[Role | None, str] | None:
     """Return (role or None, what it is) of an interface name, None for a name of no known kind.
 
     in_file_name: it is only a part of a capture's name, so that less is believed.
     """
-    for mode in modes().values():
-        for device in mode.devices:
-            if name == device.name:
-                return Role(device.name), f"Istio's device for VNI {device.vni}"
-    for pattern, role, what in _ROLES if in_file_name else (*_ROLES, *_ONLY_AS_INTERFACE):
-        if re.fullmatch(pattern, name):
+    device = _istio_devices().get(name)
+    if device is not None:
+        return Role(device.name), f"Istio's device for VNI {device.vni}"
+    for prefixes, fits, role, what in _KNOWN if in_file_name else (*_KNOWN, *_ONLY_AS_INTERFACE):
+        if name.startswith(prefixes) and any(
+            fits(name.removeprefix(prefix)) for prefix in prefixes if name.startswith(prefix)
+        ):
             return role, what
-    if _POD_OR_CARD.fullmatch(name):
-        return None, "a pod's device or a network card"
+    for prefix in _POD_OR_CARD:
+        if name.startswith(prefix) and _vlan_number(name.removeprefix(prefix)):
+            return None, "a pod's device or a network card"
     return None
 
 
 def ifindex(point: Point) -> int | None:
     """Return the interface index of a point that an SLL2 capture was split into."""
-    match = _IFINDEX.fullmatch(point.interface or "")
-    return None if match is None else int(match[1])
+    interface = point.interface or ""
+    number = interface.removeprefix(_IFINDEX)
+    return int(number) if number != interface and _number(number) and len(number) <= 10 else None
 
 
 def named(point: Point) -> Named:
@@ -113,7 +181,7 @@ def named(point: Point) -> Named:
 
 def _split(name: str) -> tuple[str, str, Role | None, str] | None:
     """Return (namespace, interface, role, what) of a name such as `node-a.flannel.1`."""
-    begins = [0, *(match.end() for match in _SEPARATORS.finditer(name))]
+    begins = [0, *(i for i, char in enumerate(name, 1) if char in _SEPARATORS)]
     for begin in begins:
         known = known_interface(name[begin:], in_file_name=True)
         if known is not None:
@@ -125,4 +193,4 @@ def _split(name: str) -> tuple[str, str, Role | None, str] | None:
 def _without(name: str, interface: str) -> str:
     """Return a capture's NAME without an interface that it ends in."""
     head = name.removesuffix(interface)
-    return head[:-1] if head != name and len(head) > 1 and _SEPARATORS.match(head[-1]) else name
+    return head[:-1] if head != name and len(head) > 1 and head[-1] in _SEPARATORS else name

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..capture.manifest import Manifest
+from ..capture.points import PointTable
 from ..capture.spec import CaptureSpec
 from ..decode import DecodeSettings
 from ..errors import NotEnoughData
@@ -32,6 +34,7 @@ def latency(
     settings: DecodeSettings | None = None,
     selector: Selector | None = None,
     window_ns: int = WINDOW_NS,
+    manifest: Manifest | None = None,
     progress: Progress | None = None,
     on_problem: Callable[[Problem], None] | None = None,
 ) -> LatencyResult:
@@ -42,11 +45,8 @@ def latency(
     Raises UsageError where the selector cannot be understood, NotEnoughData where captures of
     several hosts are given, whose clocks differ.
     """
-    if len({spec.host for spec in specs}) > 1:
-        raise NotEnoughData(
-            "the captures are of several hosts, whose clocks differ: give --same-clock where one"
-            " clock stamped them all"
-        )
+    if manifest is None:
+        _need_one_host({spec.host for spec in specs})
     problems: list[Problem] = []
 
     def note(problem: Problem) -> None:
@@ -54,13 +54,22 @@ def latency(
         if on_problem is not None:
             on_problem(problem)
 
-    inputs = Inputs(specs, settings or DecodeSettings(), selector or Selector(), note, progress)
+    inputs = Inputs(
+        specs,
+        settings or DecodeSettings(),
+        selector or Selector(),
+        note,
+        progress,
+        points=PointTable(manifest),
+    )
     run = _Run(inputs, window_ns)
     interrupted = run.read()
+    _need_one_host({point.host for point in inputs.points.points})
     hops = in_travel_order(run.hops())
+    roles = [point.role for point in run.signs.result()]
     return LatencyResult(
         captures=tuple(
-            capture_summary(state)
+            capture_summary(state, roles)
             for state in inputs.states
             if state.capture is not None and (state.damage is None or state.capture.packets > 0)
         ),
@@ -70,6 +79,14 @@ def latency(
         problems=tuple(problems),
         interrupted=interrupted,
     )
+
+
+def _need_one_host(hosts: set[str]) -> None:
+    if len(hosts) > 1:
+        raise NotEnoughData(
+            "the captures are of several hosts, whose clocks differ: give --same-clock where one"
+            " clock stamped them all"
+        )
 
 
 @dataclass(slots=True)

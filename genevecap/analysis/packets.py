@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..addresses import address_text
 from ..capture.points import PointTable
@@ -21,6 +22,9 @@ from .progress import Progress
 from .results import InnerRow, OptionRow, PacketRow, Problem, TunnelRow
 from .select import Selector
 
+if TYPE_CHECKING:
+    from ..capture.manifest import Manifest
+
 
 def packets(
     specs: Sequence[CaptureSpec],
@@ -29,6 +33,7 @@ def packets(
     selector: Selector | None = None,
     on_problem: Callable[[Problem], None],
     progress: Progress | None = None,
+    manifest: Manifest | None = None,
 ) -> Iterator[PacketRow]:
     """Yield a row for every selected frame, in file order.
 
@@ -36,7 +41,12 @@ def packets(
     Raises UsageError where the selector cannot be understood.
     """
     inputs = Inputs(
-        specs, settings or DecodeSettings(), selector or Selector(), on_problem, progress
+        specs,
+        settings or DecodeSettings(),
+        selector or Selector(),
+        on_problem,
+        progress,
+        points=PointTable(manifest),
     )
     for batch in inputs.batches():
         names = inputs.points.names
@@ -58,13 +68,19 @@ class FrameAnswer:
     """Packet comments (pcapng), raw text."""
 
 
-def frame(spec: CaptureSpec, number: int, *, settings: DecodeSettings | None = None) -> FrameAnswer:
+def frame(
+    spec: CaptureSpec,
+    number: int,
+    *,
+    settings: DecodeSettings | None = None,
+    manifest: Manifest | None = None,
+) -> FrameAnswer:
     """Return frame `number` (Wireshark's) of a capture with its field tree.
 
     Raises UsageError where the capture has no such frame, CaptureError where it cannot be read.
     """
     settings = settings or DecodeSettings()
-    points = PointTable()
+    points = PointTable(manifest)
     capture = Capture(spec, points, 0)
     last = 0
     damage: DamagedCapture | None = None

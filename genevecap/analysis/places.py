@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
-from ..addresses import address_text
+from ..addresses import address_text, parse_address
 from ..ambient import modes
 from ..capture.linktypes import LINUX_SLL, NULL
-from ..capture.points import Point, Role
+from ..capture.points import Point
+from ..capture.roles import Role
 from ..columns import TUNNEL_NAMES
 from .interfaces import LOOPBACK_IFINDEX, Named, ifindex, named
-from .point_traffic import INITIAL_TTLS, Traffic
-from .signs import Address, PointSample, Tunnel
+from .point_traffic import Traffic
+from .signs import UNKNOWN_WAY, Address, Passage, PointSample, Tunnel
 
 NODE_ROLES = frozenset(
     {
@@ -38,43 +38,68 @@ POD_ROLES = frozenset({Role.POD, Role.ZTUNNEL, Role.PISTIOOUT, Role.PISTIOIN, Ro
 _WIRE_WORDS = ("wire", "tap", "mirror", "span")
 
 
-@dataclass(slots=True)
 class Place:
     """A point while it is found out what it is."""
 
-    index: int
-    point: Point
-    named: Named
-    traffic: Traffic
-    role: Role = Role.UNKNOWN
-    interface: str | None = None
-    namespace: str = ""
-    own: tuple[Address, ...] = ()
-    twin_of: int | None = None
-    node: str | None = None
-    evidence: list[str] = field(default_factory=list)
+    def __init__(self, index: int, point: Point, sample: PointSample) -> None:
+        self.index = index
+        self.point = point
+        self.named: Named = named(point)
+        self.traffic = Traffic(sample)
+        self.role = Role.UNKNOWN
+        self.interface = self.named.interface
+        self.namespace = self.named.namespace
+        self.own: tuple[Address, ...] = self.traffic.own
+        self.twin_of: int | None = None
+        self.node: str | None = None
+        self.evidence: list[str] = []
+
+    @property
+    def role_given(self) -> bool:
+        """Whether a manifest says its role."""
+        return self.point.given is not None and self.point.given.role is not None
+
+    @property
+    def addresses_given(self) -> bool:
+        """Whether a manifest says its addresses."""
+        return self.point.given is not None and self.point.given.addresses is not None
+
+    @property
+    def open(self) -> bool:
+        """Whether nothing is known of its role so far."""
+        return self.role is Role.UNKNOWN and not self.role_given
+
+    def guessed(self, *roles: Role) -> bool:
+        """Tell whether its role is one of these, and neither its name nor a manifest says so."""
+        return self.role in roles and self.named.role is None and not self.role_given
 
     def decide(self, role: Role, why: str) -> None:
-        """Set the role, and say why."""
+        """Set the role, and say why before everything else."""
         self.role = role
-        self.evidence.append(why)
+        self.evidence.insert(0, why)
 
 
 # --- one point alone -------------------------------------------------------------------------
 
 
 def judge_alone(index: int, point: Point, sample: PointSample) -> Place:
-    """Return a point with what its name and its traffic decide without any other point."""
-    names = named(point)
-    place = Place(index, point, names, Traffic(sample))
-    place.interface, place.namespace = names.interface, names.namespace
+    """Return a point with what its name and its traffic decide without any other point.
+
+    A role that a manifest gives is left as it is, here and later.
+    """
+    place = Place(index, point, sample)
     _by_itself(place)
+    if (given := point.given) is not None:
+        if given.role is not None:
+            place.evidence.clear()
+            place.decide(given.role, "the manifest says so")
+        if given.addresses is not None:
+            place.own = tuple(parse_address(text) for text in given.addresses)
     return place
 
 
 def _by_itself(place: Place) -> None:
     name, traffic = place.named, place.traffic
-    place.own = traffic.own
     if _is_loopback(place):
         return
     if name.role is Role.ANY or (
@@ -185,25 +210,47 @@ def judge_together(places: Sequence[Place], namespaces: Iterable[list[Place]]) -
 
 def _by_neighbours(members: list[Place]) -> None:
     """Decide what points of one network namespace say of each other."""
-    _node_has_no_pod_device(members)
-    inside: dict[Role, set[tuple[Address, Address]]] = defaultdict(set)
+    inside = _inside_tunnels(members)
+    node = _is_node(members)
     for member in members:
-        for tunnel in member.traffic.underlay_tunnels:
-            inside[Role.OVERLAY] |= member.traffic.sample.inner[tunnel]
-        for tunnel in member.traffic.ztunnel_tunnels:
-            inner = member.traffic.sample.inner[tunnel]
-            if member.role in {Role.ZTUNNEL, Role.ZTUNNEL_VETH}:
-                inside[_device_role(tunnel, member.role)] |= inner
-    for member in members:
-        if member.role is not Role.UNKNOWN or member.traffic.empty:
+        if member.traffic.empty or not member.guessed(
+            Role.UNKNOWN, Role.POD, Role.NODE_VETH, Role.ZTUNNEL
+        ):
             continue
-        pairs = member.traffic.pairs
-        for role in (Role.ISTIOOUT, Role.ISTIOIN, Role.PISTIOOUT, Role.PISTIOIN, Role.OVERLAY):
-            if pairs and pairs <= inside[role]:
-                member.decide(role, "its packets are those inside the tunnels next to it")
-                break
-        else:
+        if (role := _behind_tunnels(member, inside)) is not None:
+            member.own = ()
+            member.decide(role, "its packets are those inside the tunnels next to it")
+        elif node:
+            _on_a_node(member)
+        if member.open:
             _others_packets(member)
+
+
+def _inside_tunnels(members: list[Place]) -> dict[Role, set[Passage]]:
+    """Return what is inside the tunnels of a namespace, by the role of the device behind them."""
+    inside: dict[Role, set[Passage]] = defaultdict(set)
+    for member in members:
+        inner = member.traffic.sample.inner
+        for tunnel in member.traffic.underlay_tunnels:
+            inside[Role.OVERLAY] |= inner[tunnel]
+        for tunnel in member.traffic.ztunnel_tunnels:
+            if member.role in {Role.ZTUNNEL, Role.ZTUNNEL_VETH}:
+                inside[_device_role(tunnel, member.role)] |= inner[tunnel]
+    return inside
+
+
+def _behind_tunnels(member: Place, inside: dict[Role, set[Passage]]) -> Role | None:
+    """Return the role of a device behind tunnels; None where its packets are not those inside.
+
+    A pod whose packets all go into the tunnel shows the same ones, but receives what the tunnel
+    sends; where the link type does not say which way, only packets that were routed before count.
+    """
+    passages = member.traffic.passages
+    directed = all(passage.sent != UNKNOWN_WAY for passage in passages)
+    if not passages or not (directed or not member.traffic.senders):
+        return None
+    devices = (Role.ISTIOOUT, Role.ISTIOIN, Role.PISTIOOUT, Role.PISTIOIN, Role.OVERLAY)
+    return next((role for role in devices if passages <= inside[role]), None)
 
 
 def _device_role(tunnel: Tunnel, role: Role) -> Role:
@@ -213,23 +260,16 @@ def _device_role(tunnel: Tunnel, role: Role) -> Role:
     return next(Role(name) for name in names if name.startswith("p") == inside_pod)
 
 
-def _node_has_no_pod_device(members: list[Place]) -> None:
-    """Let a namespace with a node's interfaces, or with links of several pods, be a node's."""
-    sure = [m for m in members if m.named.role in NODE_ROLES or m.role is Role.ZTUNNEL_VETH]
+def _is_node(members: list[Place]) -> bool:
+    """Tell a node's namespace: by interfaces that only nodes have, or links of several pods."""
+    # Tunnel devices do not tell: a pod may have one of its own, and Linux makes some everywhere.
+    # That tunnels are carried beside pods' packets does.
+    sure = any(
+        m.named.role in NODE_ROLES - {Role.OVERLAY} or m.role is Role.ZTUNNEL_VETH for m in members
+    )
+    carried = len(members) > 1 and any(m.traffic.underlay_tunnels for m in members)
     owners = {m.own for m in members if m.role is Role.NODE_VETH and m.own}
-    if not sure and len(owners) < 2 and not _links_of_several(members):
-        return
-    for member in members:
-        cooked = member.traffic.way(member.traffic.candidates) is not None
-        if member.role is Role.UNKNOWN and cooked and not member.own:
-            member.own = member.traffic.chosen(sent=False)
-            if member.own:
-                member.decide(
-                    Role.NODE_VETH,
-                    f"every packet is from or to {address_words(member.own)}, received from it",
-                )
-        elif member.role in {Role.POD, Role.ZTUNNEL}:
-            _correct(member)
+    return sure or carried or len(owners) > 1 or _links_of_several(members)
 
 
 def _links_of_several(members: list[Place]) -> bool:
@@ -240,26 +280,35 @@ def _links_of_several(members: list[Place]) -> bool:
     )
 
 
-def _correct(member: Place) -> None:
-    """Take back what looked like a pod's device in a namespace that is a node's."""
-    if member.named.interface is None and ifindex(member.point) is None:
+def _on_a_node(member: Place) -> None:
+    """Decide for a point in a node's namespace what cannot be a pod's device then."""
+    name, traffic = member.named, member.traffic
+    if name.interface is None and ifindex(member.point) is None:
         return
+    why = "other interfaces of this namespace are a node's"
     if member.role is Role.ZTUNNEL:
-        if ifindex(member.point) is not None:
-            member.decide(Role.ZTUNNEL_VETH, "other interfaces of this namespace are a node's")
-        return
-    member.decide(Role.UNDERLAY, "other interfaces of this namespace are a node's")
+        member.decide(Role.ZTUNNEL_VETH, why)
+    elif member.role is Role.POD:
+        # `eth0` of a node; any other name of an interface that shows one pod is its link.
+        member.decide(Role.UNDERLAY if name.what or name.interface is None else Role.NODE_VETH, why)
+    elif member.open and traffic.way(traffic.candidates) is not None:
+        member.own = traffic.chosen(sent=False)
+        if member.own:
+            words = address_words(member.own)
+            member.decide(Role.NODE_VETH, f"every packet is from or to {words}, received from it")
+    elif member.open and traffic.senders and name.interface is not None and not name.what:
+        words = address_words(traffic.senders)
+        member.decide(Role.NODE_VETH, f"every packet is from or to one of {words}")
+    if member.role is Role.UNDERLAY:
+        member.own = ()
 
 
 def _others_packets(member: Place) -> None:
     """Decide for a point that packets of several others pass."""
-    if member.traffic.loopback or not member.traffic.frames:
+    traffic = member.traffic
+    if traffic.loopback or not traffic.frames:
         return
-    if member.traffic.candidates and any(
-        member.traffic.sample.talks[talk] and talk.ttl in INITIAL_TTLS
-        for talk in member.traffic.sample.talks
-        if talk.source in member.traffic.candidates
-    ):
+    if traffic.senders:
         member.evidence.append("two addresses are in every packet: which is its own is open")
         return
     member.own = ()
@@ -276,11 +325,7 @@ def _underlay_addresses(places: Sequence[Place]) -> None:
         for end in (tunnel.source, tunnel.destination)
     }
     for place in places:
-        guessed = place.named.role is None and place.role in {
-            Role.POD,
-            Role.NODE_VETH,
-            Role.UNKNOWN,
-        }
+        guessed = place.guessed(Role.POD, Role.NODE_VETH, Role.UNKNOWN)
         if guessed and ends & set(place.traffic.candidates):
             place.own = ()
             why = "tunnels between nodes end at an address that is in every packet"

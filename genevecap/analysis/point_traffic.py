@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 from ..addresses import parse_address
 from ..ambient import SNAT_ADDRESSES, modes
-from ..columns import TUNNEL_NAMES
-from .signs import TUNNELLED, UNKNOWN_WAY, Address, PointSample, Talk, Tunnel, is_loopback
+from ..columns import TunnelKind
+from .signs import TUNNELLED, UNKNOWN_WAY, Address, Passage, PointSample, Talk, Tunnel, is_loopback
 
 INITIAL_TTLS = frozenset({64, 128, 255})
 """TTLs that senders begin with (Linux 64, Windows 128, IPv6 neighbour discovery 255)."""
@@ -28,17 +27,19 @@ Side = tuple[int, int]
 """Which way a frame went: (link source, UNKNOWN_WAY), or (0, sent) where the link type says it."""
 
 
-@dataclass(slots=True)
 class _Heard:
     """What was heard of one address."""
 
-    frames: int = 0
-    sent: int = 0
-    """Frames that it is the source of."""
-    initial: int = 0
-    """Of them: with a TTL that a sender begins with."""
-    sides: Counter[Side] = field(default_factory=Counter)
-    """Ways that its own frames went."""
+    __slots__ = ("frames", "initial", "sent", "sides")
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.sent = 0
+        """Frames that it is the source of."""
+        self.initial = 0
+        """Of them: with a TTL that a sender begins with."""
+        self.sides: Counter[Side] = Counter()
+        """Ways that its own frames went."""
 
 
 class Traffic:
@@ -96,7 +97,7 @@ class Traffic:
 
     def _own_of(self, version: int) -> Address | None:
         common = [address for address in self.candidates if address[0] == version]
-        senders = [a for a in common if self._is_first_sender(a)]
+        senders = [address for address in self.senders if address[0] == version]
         if len(senders) == 1:
             return senders[0]
         if not senders:
@@ -105,6 +106,11 @@ class Traffic:
         mac = self._only_mac
         at_mac = [a for a in senders if mac and set(self._heard[a].sides) == {(mac, UNKNOWN_WAY)}]
         return at_mac[0] if len(at_mac) == 1 else None
+
+    @cached_property
+    def senders(self) -> tuple[Address, ...]:
+        """Candidates whose frames come as their sender made them."""
+        return tuple(address for address in self.candidates if self._is_first_sender(address))
 
     def _is_first_sender(self, address: Address) -> bool:
         """Tell whether frames of an address come as their sender made them: no router between."""
@@ -127,11 +133,7 @@ class Traffic:
 
     def chosen(self, sent: bool) -> tuple[Address, ...]:
         """Return the candidates whose frames the captured host sent (or those it received)."""
-        return tuple(
-            a
-            for a in self.candidates
-            if self._is_first_sender(a) and set(self._heard[a].sides) == {(0, int(sent))}
-        )
+        return tuple(a for a in self.senders if set(self._heard[a].sides) == {(0, int(sent))})
 
     def way(self, addresses: Iterable[Address]) -> bool | None:
         """Tell whether frames of these were sent by the captured host; None where unknown."""
@@ -200,10 +202,10 @@ class Traffic:
         return tuple(found) if enough else ()
 
     @cached_property
-    def pairs(self) -> frozenset[tuple[Address, Address]]:
+    def passages(self) -> frozenset[Passage]:
         """Who talks to whom, outside tunnels."""
         return frozenset(
-            (talk.source, talk.destination)
+            Passage(talk.source, talk.destination, talk.sent)
             for talk in self.sample.talks
             if talk.ttl != TUNNELLED and is_unicast(talk.source) and is_unicast(talk.destination)
         )
@@ -225,8 +227,13 @@ def _side(talk: Talk) -> Side:
 
 
 def _is_redirect(tunnel: Tunnel) -> bool:
-    vnis = {vni for mode in modes().values() for vni in mode.vnis}
-    return TUNNEL_NAMES[tunnel.kind] == "geneve" and tunnel.vni in vnis and not tunnel.has_options
+    known = tunnel.kind == TunnelKind.GENEVE and tunnel.vni in _redirect_vnis()
+    return known and not tunnel.has_options
+
+
+@cache
+def _redirect_vnis() -> frozenset[int]:
+    return frozenset(vni for mode in modes().values() for vni in mode.vnis)
 
 
 def is_unicast(address: Address) -> bool:

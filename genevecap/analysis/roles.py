@@ -22,7 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..addresses import address_text
-from ..capture.points import Point, Role
+from ..capture.points import Point
+from ..capture.roles import Role
 from .interfaces import ifindex
 from .places import NODE_ROLES, POD_ROLES, Place, address_words, judge_alone, judge_together
 from .signs import Address, PointSample, PointSamples
@@ -36,6 +37,10 @@ class PointRole:
     index: int
     """Index of the point, as in `FrameBatch.point`."""
     name: str
+    own_name: str
+    """Its name without a manifest, which a manifest's patterns are matched with."""
+    capture_name: str
+    """NAME of its capture; a `host` that is another one was given."""
     host: str
     """Whose clock stamped it."""
     interface: str | None
@@ -53,6 +58,7 @@ class PointRole:
     or stands for others."""
     packets: int
     evidence: tuple[str, ...]
+    """Sentences; the first says why the role is believed."""
 
 
 class RoleSigns(PointSamples):
@@ -103,8 +109,9 @@ def _twins(places: list[Place], samples: dict[int, PointSample]) -> None:
         place, first = places[index], places[min(twins)[1]]
         place.twin_of = first.index
         if place.interface is None and first.interface is not None:
-            place.interface, place.role, place.own = first.interface, first.role, first.own
-            place.namespace = first.namespace
+            place.interface, place.namespace = first.interface, first.namespace
+            if not place.role_given:
+                place.role, place.own = first.role, first.own
             place.evidence.append(f"is {first.point.name}: the same packets at the same times")
         else:
             place.evidence.append(f"the same packets at the same times as {first.point.name}")
@@ -125,8 +132,8 @@ def _may_be_twins(a: Place, b: Place, both_ways: bool) -> bool:
 def _full_name(place: Place) -> str:
     """Return NAME and interface in one form, however the file is named: `wire.wA`."""
     if ifindex(place.point) is not None:
-        return place.point.name
-    return place.point.name.replace("/", ".")
+        return place.point.own_name
+    return place.point.own_name.replace("/", ".")
 
 
 def _preference(place: Place) -> tuple[bool, bool, int, int, int, int]:
@@ -149,7 +156,7 @@ def _loopback_addresses(members: list[Place]) -> None:
     """Say whose loopback it is: by other points of the namespace, or by what ztunnel redirects."""
     own = {a for m in members if m.role in {Role.POD, Role.GATEWAY} for a in m.own}
     for member in members:
-        if member.role is not Role.LO:
+        if member.role is not Role.LO or member.addresses_given:
             continue
         candidates = set(member.traffic.candidates)
         sample = member.traffic.sample
@@ -213,12 +220,14 @@ def _result(place: Place) -> PointRole:
     return PointRole(
         index=place.index,
         name=place.point.name,
+        own_name=place.point.own_name,
+        capture_name=place.point.capture_name,
         host=place.point.host,
         interface=place.interface,
         role=place.role,
         addresses=tuple(address_text(*address) for address in place.own),
         namespace=place.namespace,
-        node=place.node,
+        node=(place.point.given and place.point.given.node) or place.node,
         twin_of=place.twin_of,
         packets=place.point.packets,
         evidence=tuple(place.evidence),

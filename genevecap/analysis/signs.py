@@ -9,8 +9,8 @@ captures began.  Memory is bounded by `MOST_POINTS`, not by frames; time is spen
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
+from collections.abc import Sequence
 from heapq import heappush, heapreplace
 from typing import NamedTuple
 
@@ -69,6 +69,15 @@ class Tunnel(NamedTuple):
     has_options: bool
 
 
+class Passage(NamedTuple):
+    """Who talks to whom through an interface, and which way."""
+
+    source: Address
+    destination: Address
+    sent: int
+    """As `Talk.sent`."""
+
+
 class PointSample:
     """What was kept of one point."""
 
@@ -104,8 +113,8 @@ class PointSample:
         self.talks: Counter[Talk] = Counter()
         self.tunnels: Counter[Tunnel] = Counter()
         """Outermost tunnels with an IP packet inside."""
-        self.inner: dict[Tunnel, set[tuple[Address, Address]]] = {}
-        """Innermost source and destination of each."""
+        self.inner: dict[Tunnel, set[Passage]] = {}
+        """What is inside each."""
         self.redirected: Counter[Address] = Counter()
         """Sources of TCP towards ztunnel's outbound listener on the loopback address."""
         self.called: Counter[Address] = Counter()
@@ -131,7 +140,7 @@ class PointSamples:
         self.samples: dict[int, PointSample] = {}
         """By point index."""
 
-    def update(self, batch: Batch, syns: array[int] | None = None) -> None:
+    def update(self, batch: Batch, syns: Sequence[int] | None = None) -> None:
         """Sample a batch, whatever its `keep` says: a selection does not change what a point is.
 
         syns: decoded rows that are SYNs, where the caller has found them already.
@@ -143,7 +152,7 @@ class PointSamples:
             self._hungry[batch.capture] = self._feed(hungry, frames, decoded)
         if syns is None:
             flags = decoded.tcp_flags[: decoded.count]
-            syns = array("q", [i for i, value in enumerate(flags) if value & _SYN])
+            syns = [i for i, value in enumerate(flags) if value & _SYN]
         point, sequence, first = frames.point, decoded.tcp_sequence, decoded.first
         for i in syns:
             sample = self.samples.get(point[first + i])
@@ -208,7 +217,8 @@ def _take(sample: PointSample, frames: FrameBatch, d: DecodedBatch, i: int) -> N
         sample.loopback += 1
     if not d.outer_version[i]:
         return
-    _count_talk(sample, d, i, UNKNOWN_WAY if header is None else int(header.sent))
+    sent = UNKNOWN_WAY if header is None else int(header.sent)
+    _count_talk(sample, d, i, sent)
     if frames.time_ns[row] != NO_TIME:
         sample.times.setdefault(_packet(d, i), frames.time_ns[row])
     if d.inner_destination_port[i] == OUTBOUND_PORT and is_loopback(_inner_destination(d, i)):
@@ -216,7 +226,7 @@ def _take(sample: PointSample, frames: FrameBatch, d: DecodedBatch, i: int) -> N
     if d.tcp_flags[i] & (_SYN | _ACK) == _SYN:
         sample.called[_inner_destination(d, i)] += 1
     if d.tunnel_count[i] and d.inner_version[i]:
-        _count_tunnel(sample, d, i)
+        _count_tunnel(sample, d, i, sent)
 
 
 def _count_talk(sample: PointSample, d: DecodedBatch, i: int, sent: int) -> None:
@@ -234,11 +244,11 @@ def _count_talk(sample: PointSample, d: DecodedBatch, i: int, sent: int) -> None
         sample.talks[talk] += 1
 
 
-def _count_tunnel(sample: PointSample, d: DecodedBatch, i: int) -> None:
+def _count_tunnel(sample: PointSample, d: DecodedBatch, i: int, sent: int) -> None:
     t, table = d.tunnel_start[i], d.tunnels
-    inside = (_inner_source(d, i), _inner_destination(d, i))
+    inside = Passage(_inner_source(d, i), _inner_destination(d, i), sent)
     source = (table.version[t], table.source_hi[t], table.source_lo[t])
-    if inside[0] == source and table.header_offset[t] > d.inner_offset[i]:
+    if inside.source == source and table.header_offset[t] > d.inner_offset[i]:
         return  # nothing with an IP header inside: the innermost one is the tunnel's own
     tunnel = Tunnel(
         table.kind[t],
@@ -266,9 +276,10 @@ def _keep_syn(sample: PointSample, frames: FrameBatch, d: DecodedBatch, i: int) 
         heapreplace(sample.syns, entry)
     if sample.left <= 0 and d.outer_version[i]:
         header = cooked(frames, row, sample.link_type)
-        _count_talk(sample, d, i, UNKNOWN_WAY if header is None else int(header.sent))
+        sent = UNKNOWN_WAY if header is None else int(header.sent)
+        _count_talk(sample, d, i, sent)
         if d.tunnel_count[i]:
-            _count_tunnel(sample, d, i)
+            _count_tunnel(sample, d, i, sent)
 
 
 def _packet(d: DecodedBatch, i: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from ..addresses import address_text, parse_address
 from ..ambient import (
@@ -21,6 +22,8 @@ from ..ambient import (
     recognise,
 )
 from ..capture.linktypes import link_type_name
+from ..capture.points import PointTable
+from ..capture.roles import Role
 from ..capture.spec import CaptureSpec
 from ..columns import NO_TIME, TUNNEL_NAMES, Finding, Stop
 from ..decode import DecodeSettings
@@ -44,8 +47,12 @@ from .results import (
     StopLayerCount,
     TunnelSummary,
 )
+from .roles import RoleSigns
 from .select import Selector
 from .tables import FindingCount, FlowCount, SummaryTables, TunnelCount, summary_tables
+
+if TYPE_CHECKING:
+    from ..capture.manifest import Manifest
 
 TOP_FLOWS = 20
 """Flows that `top_flows` lists."""
@@ -58,6 +65,7 @@ def inspect(
     *,
     settings: DecodeSettings | None = None,
     selector: Selector | None = None,
+    manifest: Manifest | None = None,
     progress: Progress | None = None,
     on_problem: Callable[[Problem], None] | None = None,
 ) -> InspectResult:
@@ -74,20 +82,32 @@ def inspect(
         if on_problem is not None:
             on_problem(problem)
 
-    inputs = Inputs(specs, settings or DecodeSettings(), selector or Selector(), note, progress)
+    inputs = Inputs(
+        specs,
+        settings or DecodeSettings(),
+        selector or Selector(),
+        note,
+        progress,
+        points=PointTable(manifest),
+    )
     tables = summary_tables()
     syns = SynSightings()
+    signs = RoleSigns(inputs.points)
     interrupted = False
     try:
         for batch in inputs.batches():
             rows = tables.update(batch.frames, batch.decoded, batch.capture)
+            signs.update(batch, rows)
             if rows:
                 syns.update(batch.frames, batch.decoded, rows)
     except KeyboardInterrupt:
         interrupted = True
     tunnels = tables.tunnels()
+    roles = [point.role for point in signs.result()]
     return InspectResult(
-        captures=tuple(capture_summary(state) for state in inputs.states if _was_read(state)),
+        captures=tuple(
+            capture_summary(state, roles) for state in inputs.states if _was_read(state)
+        ),
         tunnels=_tunnels(tunnels),
         options=_options(tables),
         top_flows=tuple(_flow(flow) for flow in tables.top_flows(TOP_FLOWS)),
@@ -107,8 +127,8 @@ def _was_read(state: InputState) -> bool:
     return state.capture is not None and (state.damage is None or state.capture.packets > 0)
 
 
-def capture_summary(state: InputState) -> CaptureSummary:
-    """Describe one input that was opened."""
+def capture_summary(state: InputState, roles: Sequence[Role]) -> CaptureSummary:
+    """Describe one input that was opened; `roles` by point index."""
     capture = state.capture
     if capture is None:
         raise ValueError("the capture was not opened")
@@ -131,8 +151,10 @@ def capture_summary(state: InputState) -> CaptureSummary:
                 packets=point.packets,
                 dropped=point.dropped,
                 dropped_by_dumpcap=point.dropped_by_dumpcap,
+                role=None if role is Role.UNKNOWN else str(role),
             )
-            for point in capture.points.of_capture(capture.index)
+            for point, role in zip(capture.points.points, roles, strict=True)
+            if point.capture == capture.index
         ),
         comments=capture.comments,
         application=capture.application,

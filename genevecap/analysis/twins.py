@@ -10,9 +10,8 @@ depend on the direction.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 from itertools import combinations
-from statistics import median
+from typing import NamedTuple
 
 from .signs import PointSample
 
@@ -24,8 +23,7 @@ _MOST_SIGHTINGS = 64
 _SHARE = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Likeness:
+class Likeness(NamedTuple):
     """How alike two points are."""
 
     common: int
@@ -68,12 +66,12 @@ def _compare(a: dict[int, int], b: dict[int, int], common: int, slack_ns: int) -
         return None
     both = [packet for packet in a if packet in b]
     differences = sorted(b[packet] - a[packet] for packet in both)
-    forward = [b[packet] - a[packet] for packet in both if packet & 1]
-    reverse = [b[packet] - a[packet] for packet in both if not packet & 1]
-    if abs(median(differences)) > slack_ns:
+    forward = sorted(b[packet] - a[packet] for packet in both if packet & 1)
+    reverse = sorted(b[packet] - a[packet] for packet in both if not packet & 1)
+    if abs(_middle(differences)) > slack_ns:
         return None
     both_ways = min(len(forward), len(reverse)) > 1
-    if both_ways and abs(median(forward) - median(reverse)) > slack_ns:
+    if both_ways and abs(_middle(forward) - _middle(reverse)) > slack_ns:
         return None
     tenth = len(differences) // 10
     return Likeness(
@@ -81,6 +79,10 @@ def _compare(a: dict[int, int], b: dict[int, int], common: int, slack_ns: int) -
         spread_ns=differences[-1 - tenth] - differences[tenth],
         both_ways=both_ways,
     )
+
+
+def _middle(in_order: list[int]) -> int:
+    return in_order[len(in_order) // 2]
 
 
 def _overlap(a: dict[int, int], b: dict[int, int]) -> int:

@@ -9,47 +9,12 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from .spec import CaptureSpec, default_name
 
-
-class Role(StrEnum):
-    """What a capture point is on the way of a packet; the words that people and programs see."""
-
-    POD = "pod"
-    """A pod's own network device, captured inside the pod (its `eth0`)."""
-    LO = "lo"
-    """The loopback of a pod or a node; in-pod redirection happens on a pod's."""
-    NODE_VETH = "node-veth"
-    """The node's end of a pod's link (veth, cali, lxc, eni…)."""
-    ISTIOOUT = "istioout"
-    """The node's Geneve device towards ztunnel, outbound: packets before encapsulation."""
-    ISTIOIN = "istioin"
-    """The node's Geneve device towards ztunnel, inbound."""
-    PISTIOOUT = "pistioout"
-    """ztunnel's end of `istioout`: packets after decapsulation."""
-    PISTIOIN = "pistioin"
-    """ztunnel's end of `istioin`."""
-    ZTUNNEL = "ztunnel"
-    """The `eth0` of a ztunnel pod that traffic is redirected to."""
-    ZTUNNEL_VETH = "ztunnel-veth"
-    """The node's end of that pod's link."""
-    UNDERLAY = "underlay"
-    """A node's network card: what leaves it is on the way to another node."""
-    OVERLAY = "overlay"
-    """A device of the CNI behind which packets get its tunnel (flannel.1, genev_sys_6081…)."""
-    BRIDGE = "bridge"
-    """A bridge of a node (cni0, br-ex): its members show the same packets."""
-    WIRE = "wire"
-    """Between nodes, on none of them: a mirror port, a tap."""
-    GATEWAY = "gateway"
-    """A pod that opens or ends HBONE itself (waypoint, ingress, east-west).  Never guessed: on its
-    `eth0` it looks like any pod in the mesh, so only a manifest says it."""
-    ANY = "any"
-    """All interfaces at once without telling which (SLL v1): a packet is sighted repeatedly."""
-    UNKNOWN = "unknown"
-    """Nothing says what it is."""
+if TYPE_CHECKING:
+    from .manifest import Given, Manifest
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,6 +22,9 @@ class Point:
     """One capture point; counts grow while its file is read."""
 
     name: str
+    """What it is called: by a manifest, else `own_name`."""
+    own_name: str
+    """The name that it has by itself; a manifest's patterns are matched with this one."""
     host: str
     """Whose clock stamped it."""
     interface: str | None
@@ -67,22 +35,45 @@ class Point:
     """NAME of that input."""
     file_name: str
     """What NAME would be by default: the name of the file without its suffixes."""
+    given: Given | None = None
+    """What a manifest says of it, None where it says nothing."""
     dropped: int | None = None
     """Drops of kernel and interface, as the last interface statistics block says."""
     dropped_by_dumpcap: int | None = None
     packets: int = 0
 
 
-class PointTable:
-    """All points of a run; a point's index is what `FrameBatch.point` holds."""
+class _Names:
+    """Names that are given once each: the second one who wants a name gets it with `~2`."""
 
     def __init__(self) -> None:
-        self.points: list[Point] = []
-        self.link_types = array("i")
-        """Link type by point index, for the decoders."""
         self._taken: set[str] = set()
         self._copies: dict[str, int] = {}
         """The last number that a wanted name got, so that many of one name cost no search each."""
+
+    def take(self, wanted: str) -> str:
+        """Return a name that nobody has, the wanted one where it is free."""
+        name, copy = wanted, self._copies.get(wanted, 1)
+        while name in self._taken:
+            copy += 1
+            name = f"{wanted}~{copy}"
+        self._copies[wanted] = copy
+        self._taken.add(name)
+        return name
+
+
+class PointTable:
+    """All points of a run; a point's index is what `FrameBatch.point` holds."""
+
+    def __init__(self, manifest: Manifest | None = None) -> None:
+        self.points: list[Point] = []
+        self.manifest = manifest
+        self._matched: set[int] = set()
+        """Numbers of the manifest's entries that matched a point."""
+        self.link_types = array("i")
+        """Link type by point index, for the decoders."""
+        self._own_names = _Names()
+        self._given_names = _Names()
 
     @property
     def names(self) -> list[str]:
@@ -91,17 +82,14 @@ class PointTable:
 
     def add(self, spec: CaptureSpec, capture: int, interface: str | None, link_type: int) -> int:
         """Make a point and return its index."""
-        wanted = spec.name if interface is None else f"{spec.name}/{interface}"
-        name, copy = wanted, self._copies.get(wanted, 1)
-        while name in self._taken:
-            copy += 1
-            name = f"{wanted}~{copy}"
-        self._copies[wanted] = copy
-        self._taken.add(name)
+        own = self._own_names.take(spec.name if interface is None else f"{spec.name}/{interface}")
+        given = self._given(own)
         self.points.append(
             Point(
-                name=name,
-                host=spec.host,
+                name=self._given_names.take((given and given.name) or own),
+                own_name=own,
+                host=(given and given.host) or spec.host,
+                given=given,
                 interface=interface,
                 link_type=link_type,
                 capture=capture,
@@ -111,6 +99,23 @@ class PointTable:
         )
         self.link_types.append(link_type)
         return len(self.points) - 1
+
+    def _given(self, name: str) -> Given | None:
+        """Return what the manifest says of a point."""
+        if self.manifest is None:
+            return None
+        from .manifest import merged
+
+        matches = [i for i, e in enumerate(self.manifest.entries) if e.pattern.fullmatch(name)]
+        self._matched.update(matches)
+        return merged([self.manifest.entries[i] for i in matches]) if matches else None
+
+    def unmatched(self) -> list[str]:
+        """Return the patterns of the manifest that no point has matched so far."""
+        if self.manifest is None:
+            return []
+        entries = enumerate(self.manifest.entries)
+        return [entry.match for i, entry in entries if i not in self._matched]
 
     def of_capture(self, capture: int) -> list[Point]:
         """Return the points of one input, in the order they were met."""

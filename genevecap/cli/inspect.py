@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import ExitCode, UsageError
+from .gate import Gate, finding_options
 from .interrupt import Interruptible
 from .messages import Outcome
 from .options import (
-    Gate,
     Inputs,
     OutputChoice,
     decode_options,
-    finding_options,
     gather,
     input_options,
     output_options,
@@ -174,6 +173,7 @@ class _Request:
                     self._inputs.specs,
                     settings=self._settings,
                     selector=self._selector,
+                    manifest=self._inputs.manifest,
                     progress=progress,
                 )
             result = self._judge(result)
@@ -228,6 +228,7 @@ class _Request:
                 self._inputs.specs,
                 settings=self._settings,
                 selector=self._selector,
+                manifest=self._inputs.manifest,
                 on_problem=self._outcome.problem,
                 progress=progress,
             )
@@ -282,7 +283,12 @@ class _Request:
         if self._selector:
             raise UsageError("--frame names the frame: selectors have nothing left to select")
         with open_sink(self._output, self._paths) as sink:
-            answer = analyse(self._inputs.specs[0], number, settings=self._settings)
+            answer = analyse(
+                self._inputs.specs[0],
+                number,
+                settings=self._settings,
+                manifest=self._inputs.manifest,
+            )
             answer = replace(answer, row=self._judged(answer.row))
             sink.pieces(self._frame_pieces(answer))
         return self._outcome.code

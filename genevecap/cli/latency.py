@@ -82,6 +82,7 @@ def latency(
                 settings=settings,
                 selector=selector,
                 window_ns=round(window_s * _NS),
+                manifest=inputs.manifest,
                 progress=progress,
                 on_problem=outcome.problem,
             )

@@ -21,6 +21,7 @@ from ..errors import ExitCode, GenevecapError
 
 COMMANDS = {
     "inspect": "Show what a capture holds: tunnels, options, flows, findings.",
+    "points": "Show what each capture point is, or write a manifest of them.",
     "latency": "Measure the hops between capture points: time, loss, octets added.",
     "diff": "Compare encapsulations: what VXLAN would cost instead of Geneve.",
     "convert": "Write a capture without its tunnels, or with the other format.",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from ..analysis.select import Selector, TimeBound
+    from ..capture.manifest import Manifest
     from ..capture.spec import CaptureSpec
     from ..decode.settings import DecodeSettings
 
@@ -104,6 +105,8 @@ class Inputs:
     """What is to be read."""
 
     specs: tuple[CaptureSpec, ...]
+    manifest: Manifest | None = None
+    """What `--points` says of capture points."""
 
     @property
     def growing(self) -> bool:
@@ -113,12 +116,20 @@ class Inputs:
         return any(spec.path == "-" or not Path(spec.path).is_file() for spec in self.specs)
 
 
-def _inputs(captures: tuple[CaptureSpec, ...], same_clock: bool) -> Inputs:
+def _inputs(
+    captures: tuple[CaptureSpec, ...], same_clock: bool, points_file: str | None = None
+) -> Inputs:
+    said = None
+    if points_file is not None:
+        from ..capture.manifest import Manifest
+
+        said = Manifest.read(points_file)
     if not same_clock:
-        return Inputs(specs=captures)
+        return Inputs(specs=captures, manifest=said)
     from ..capture.spec import on_one_clock
 
-    return Inputs(specs=on_one_clock(captures))
+    manifest = None if said is None else said.without_hosts()
+    return Inputs(specs=on_one_clock(captures), manifest=manifest)
 
 
 _capture_argument = click.argument(
@@ -134,7 +145,19 @@ _same_clock_option = click.option(
     "different names.",
 )
 
-input_options = gather("inputs", _inputs, _capture_argument, _same_clock_option)
+_points_option = click.option(
+    "--points",
+    "points_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="What capture points are, where that cannot be recognised: a manifest (TOML) of names, "
+    "hosts, roles and addresses. 'genevecap points' writes one.",
+)
+
+input_options = gather("inputs", _inputs, _capture_argument, _same_clock_option, _points_option)
+
+plain_input_options = gather("inputs", _inputs, _capture_argument, _same_clock_option)
+"""For commands to which it does not matter what capture points are."""
 
 optional_input_options = gather("inputs", _inputs, _optional_capture_argument, _same_clock_option)
 """For commands that have something to say without a capture too."""
@@ -248,70 +271,6 @@ selector_options = gather("selector", _selector, *_selector_options)
 
 selector_options_but_vni = gather("selector", _selector, *_selector_options[1:])
 """For commands to which --vni says something else."""
-
-
-# --- findings --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """Which findings fail the run."""
-
-    fail_on: tuple[str, ...]
-    """`error`, `warning`, or codes."""
-    ignore: frozenset[str]
-    """Codes that are not reported at all."""
-
-    def met_by(self, code: str, severity: str) -> bool:
-        """Tell whether a finding fails the run."""
-        if code in self.ignore:
-            return False
-        return (
-            code in self.fail_on
-            or severity in self.fail_on
-            or (severity == "error" and "warning" in self.fail_on)
-        )
-
-
-def _gate(*, fail_on: tuple[str, ...], ignore: tuple[str, ...]) -> Gate:
-    return Gate(
-        fail_on=tuple(
-            text.lower() if text.lower() in {"error", "warning"} else _code("--fail-on", text)
-            for text in fail_on
-        ),
-        ignore=frozenset(_code("--ignore", text) for text in ignore),
-    )
-
-
-def _code(option: str, text: str) -> str:
-    """Return a finding's code in upper case; UsageError, with those there are, for any other."""
-    from ..analysis.findings import rules
-    from ..errors import UsageError
-
-    known = rules()
-    if text.upper() not in known:
-        words = "error, warning, " if option == "--fail-on" else ""
-        raise UsageError(f"{option}: {text!r} is none of {words}{', '.join(known)}")
-    return text.upper()
-
-
-finding_options = gather(
-    "gate",
-    _gate,
-    click.option(
-        "--fail-on",
-        multiple=True,
-        metavar="error|warning|CODE",
-        help="End in exit code 1 when there is a finding of this severity (or graver) or with "
-        "this code: for use in tests and pipelines. Repeatable.",
-    ),
-    click.option(
-        "--ignore",
-        multiple=True,
-        metavar="CODE",
-        help="Leave findings with this code out, of the report and of --fail-on. Repeatable.",
-    ),
-)
 
 
 # --- evidence --------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import click
 
 from ..errors import ExitCode
 from .messages import Outcome
-from .options import Inputs, OutputChoice, decode_options, input_options, output_options
+from .options import Inputs, OutputChoice, decode_options, output_options, plain_input_options
 from .output import is_terminal, open_sink, output_style
 from .progress import show_progress
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     epilog="Example: genevecap verify samples/geneve-ovs.pcapng",
     short_help="Compare our decoding of a capture with tshark's.",
 )
-@input_options
+@plain_input_options
 @decode_options
 @output_options
 def verify(inputs: Inputs, settings: DecodeSettings, output: OutputChoice) -> ExitCode:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options about findings: which fail the run, and which are not reported at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import click
+
+from .options import gather
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Which findings fail the run."""
+
+    fail_on: tuple[str, ...]
+    """`error`, `warning`, or codes."""
+    ignore: frozenset[str]
+    """Codes that are not reported at all."""
+
+    def met_by(self, code: str, severity: str) -> bool:
+        """Tell whether a finding fails the run."""
+        if code in self.ignore:
+            return False
+        return (
+            code in self.fail_on
+            or severity in self.fail_on
+            or (severity == "error" and "warning" in self.fail_on)
+        )
+
+
+def _gate(*, fail_on: tuple[str, ...], ignore: tuple[str, ...]) -> Gate:
+    return Gate(
+        fail_on=tuple(
+            text.lower() if text.lower() in {"error", "warning"} else _code("--fail-on", text)
+            for text in fail_on
+        ),
+        ignore=frozenset(_code("--ignore", text) for text in ignore),
+    )
+
+
+def _code(option: str, text: str) -> str:
+    """Return a finding's code in upper case; UsageError, with those there are, for any other."""
+    from ..analysis.findings import rules
+    from ..errors import UsageError
+
+    known = rules()
+    if text.upper() not in known:
+        words = "error, warning, " if option == "--fail-on" else ""
+        raise UsageError(f"{option}: {text!r} is none of {words}{', '.join(known)}")
+    return text.upper()
+
+
+finding_options = gather(
+    "gate",
+    _gate,
+    click.option(
+        "--fail-on",
+        multiple=True,
+        metavar="error|warning|CODE",
+        help="End in exit code 1 when there is a finding of this severity (or graver) or with "
+        "this code: for use in tests and pipelines. Repeatable.",
+    ),
+    click.option(
+        "--ignore",
+        multiple=True,
+        metavar="CODE",
+        help="Leave findings with this code out, of the report and of --fail-on. Repeatable.",
+    ),
+)
