@@ -14,6 +14,7 @@ import queue
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -107,6 +108,26 @@ def _file_capture() -> type[Any]:
         """
 
         read_xml: Callable[[bytes], Any] | None = None
+        environment: Mapping[str, str] | None = None
+
+        async def _get_tshark_process(
+            self,
+            packet_count: int | None = None,  # pyshark's interface
+            stdin: Any = None,
+        ) -> asyncio.subprocess.Process:
+            """Start tshark in an environment of its own, which pyshark has no word for."""
+            options = self.get_parameters(packet_count=packet_count)
+            command = [self._get_tshark_path(), "-l", "-n", "-T", "pdml", *options]
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=self.environment,
+            )
+            self._create_stderr_handling_task(process.stderr)
+            self._created_new_process(command, process)
+            return process
 
         def _setup_tshark_output_parser(self) -> Any:
             if self.read_xml is None:
@@ -137,7 +158,8 @@ def _file_capture() -> type[Any]:
 class TsharkRun(Generic[T]):
     """What tshark says of one capture file, packet by packet; a context manager.
 
-    No process is left behind when it ends.
+    No process is left behind when it ends.  The user's own settings of tshark (preferences,
+    disabled protocols, decode-as rules) do not count: options do not undo all of them.
 
     path: the file; tshark: the program.
     read: makes of a packet, as pyshark gives it, what is handed on; it runs in the worker thread.
@@ -171,9 +193,15 @@ class TsharkRun(Generic[T]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
+        self._settings: tempfile.TemporaryDirectory[str] | None = None
         self._thread = threading.Thread(target=self._work, name="tshark", daemon=True)
 
     def __enter__(self) -> Self:
+        """Start tshark.  Raises GenevecapError where there is no room for temporary files."""
+        try:
+            self._settings = tempfile.TemporaryDirectory(prefix="genevecap-tshark-")
+        except OSError as error:
+            raise GenevecapError(f"temporary files (TMPDIR): {error.strerror}") from error
         self._thread.start()
         return self
 
@@ -184,6 +212,8 @@ class TsharkRun(Generic[T]):
             with suppress(RuntimeError):  # the loop ended in this moment
                 loop.call_soon_threadsafe(task.cancel)
         self._thread.join()
+        if self._settings is not None:
+            self._settings.cleanup()
 
     def __iter__(self) -> Iterator[T]:
         """Yield what was read until tshark is done.
@@ -235,6 +265,8 @@ class TsharkRun(Generic[T]):
             custom_parameters=self._arguments,
         )
         capture.read_xml = self._read_xml
+        if self._settings is not None:
+            capture.environment = {**os.environ, "WIRESHARK_CONFIG_DIR": self._settings.name}
         read = self._read
         seen = 0
 

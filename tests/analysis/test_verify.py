@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import replace
 
 import pytest
@@ -361,6 +362,23 @@ def test_leaving_early_leaves_no_process_behind(samples):
         check=False,
     )
     assert "tshark" not in children.stdout
+
+
+@needs_tshark
+def test_the_users_own_settings_of_tshark_do_not_count(samples, tmp_path, monkeypatch):
+    (tmp_path / "disabled_protos").write_text("geneve\nudp\n")
+    monkeypatch.setenv("WIRESHARK_CONFIG_DIR", str(tmp_path))
+    checked = verification(samples / "geneve-ovs.pcapng")
+    assert list(checked.differences()) == []
+
+
+@needs_tshark
+def test_no_room_for_temporary_files_is_one_error(samples, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    result = CliRunner().invoke(main, ["verify", str(samples / "geneve-ovs.pcapng")])
+    assert result.exit_code == 3
+    assert "temporary files" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 @needs_tshark
