@@ -25,14 +25,9 @@ PREFERENCES = {
     "tcp.check_checksum": "FALSE",
     "tcp.try_heuristic_first": "FALSE",
 }
-"""Whatever the user's own tshark is set to."""
 DECODE_AS = {f"tcp.port=={HBONE_PORT}": "tls"}
 """HTTP/2 inside needs no rule: the handshake, which is opened too, says `h2` (RFC 7301)."""
-ARGUMENTS = (
-    "-J", "tls http2",
-    "--enable-protocol", "tls",
-    "--enable-protocol", "http2",
-)  # fmt: skip
+ARGUMENTS = ("-J", "tls http2")
 SILENCE_S = 60.0
 """Without a word for so long, tshark is taken to hang."""
 

@@ -232,6 +232,13 @@ class ConnectionReader:
         inner: Mapping[int, OpenedConnection],
     ) -> OpenedConnection:
         """Return the connection; inner: the connections inside its streams, by stream."""
+        for end, upward in (("client", True), ("server", False)):
+            left = self._opened_bytes[upward] - self._frame_bytes[upward]
+            if left:
+                self.break_off(
+                    f"{left} octets at the end of what the {end} sent are no whole HTTP/2 frame",
+                    upward=upward,
+                )
         return OpenedConnection(
             id=self.id,
             point=point,
