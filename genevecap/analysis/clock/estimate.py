@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import UsageError
 from .chain import Assumption, Bounds, Chain
 from .geometry import Floats
-from .model import WANDER, ClockSegment, HostClock, PairSamples
+from .model import ClockSegment, HostClock, PairSamples
 from .pair import pair_band
 from .segments import Stretch, segments_of
 from .steps import Flags, Indexes
@@ -135,15 +135,14 @@ def _segments(
         first = max(int(np.searchsorted(bounds.edges_ns, min(starts), "right")) - 1, 0)
         last = min(max(int(np.searchsorted(bounds.edges_ns, max(ends))), first + 1), last)
     runs = _bridged(list(_runs(bounds, host, first, last)))
-    base_ns, wander = bounds.base_ns[host], WANDER * chain.hops.get(host, len(bounds.ranges))
     found = []
     for run in runs:
         stretch = Stretch(
             times_ns=bounds.edges_ns[run.edges],
             low=run.low,
             high=run.high,
-            base_offset_ns=base_ns,
-            wander=wander,
+            base_offset_ns=bounds.base_ns[host],
+            hops=chain.hops.get(host, len(bounds.ranges)),
             assumed_ns=assumed_ns,
         )
         found += segments_of(stretch)

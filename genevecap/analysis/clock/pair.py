@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
 from .geometry import Corners, Floats, Lines, lines_between
-from .model import MOST_DRIFT, WANDER, PairSamples, Times
+from .model import LATEST_NS, MOST_DRIFT, WANDER, PairSamples, Times, bend
 from .steps import Flags, Samples, lower_floors, split_at_steps, without_wrong_matches
-
-_LATEST_NS = 2**62
-"""The year 2116. What is beyond on either side is no time stamp, and differences stay in int64."""
 
 _WANDER_RATE = 60e-6
 """Within a stretch without steps the drift stays this near its middle: 60 ppm."""
@@ -25,13 +23,20 @@ _SHARE_OF_BEND = 0.02
 """By how much of the smallest round trip the interval widens between two knots."""
 
 _LEAST_KNOTS, _MOST_KNOTS = 8, 2048
+_KNOTS_PER_SAMPLE = 8
 _BINS_PER_KNOT = 32
 _END_KNOTS = 3
 _LEAST_NEAR = 8
 _SHORTEST_NS = 1000.0
 _TYPICAL_NS = 1e6
 _REFUSED_CORNERS = 3
+_STRAINED = 0.5
+_MEDIAN_KNOTS = 16
+_RELAXED_RATES = (60e-6, 120e-6, 240e-6, 500e-6, 1e-3)
 _BINS_OF_DRIFT = 1024
+
+_Window: TypeAlias = tuple[Corners, Corners]
+"""Uppers and lowers near a knot, in times relative to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +50,6 @@ class Block:
     start_slopes: tuple[float, float]
     """The range of the drift at the first knot."""
     end_slopes: tuple[float, float]
-    wander: float
-    """By how much the drift may change in 1 ns."""
 
     def range_at(self, times_ns: Times) -> tuple[Floats, Floats]:
         """Return the lowest and highest offset at any times, in the block or beyond it."""
@@ -55,9 +58,9 @@ class Block:
         inside = np.clip(x, 0.0, knots[-1])
         left = np.clip(np.searchsorted(knots, inside, "right") - 1, 0, max(len(knots) - 2, 0))
         right = np.minimum(left + 1, len(knots) - 1)
-        bend = self.wander / 2 * (inside - knots[left]) * (knots[right] - inside)
-        low = np.interp(inside, knots, self.low) - bend
-        high = np.interp(inside, knots, self.high) + bend
+        room = bend(inside - knots[left], knots[right] - inside)
+        low = np.interp(inside, knots, self.low) - room
+        high = np.interp(inside, knots, self.high) + room
         before, after = np.maximum(-x, 0.0), np.maximum(x - knots[-1], 0.0)
         low -= self._growth(before, self.start_slopes[1]) + self._growth(after, -self.end_slopes[0])
         high += self._growth(before, -self.start_slopes[0]) + self._growth(
@@ -67,9 +70,9 @@ class Block:
 
     def _growth(self, elapsed: Floats, slope: float) -> Floats:
         """Return how far a curve of this slope at first can rise within `elapsed`."""
-        bend = max(MOST_DRIFT - slope, 0.0)
-        bending = np.minimum(elapsed, bend / self.wander)
-        growth: Floats = slope * elapsed + self.wander / 2 * bending**2 + bend * (elapsed - bending)
+        faster = max(MOST_DRIFT - slope, 0.0)
+        bending = np.minimum(elapsed, faster / WANDER)
+        growth: Floats = slope * elapsed + WANDER / 2 * bending**2 + faster * (elapsed - bending)
         return growth
 
 
@@ -177,7 +180,7 @@ def _gathered(pairs: Sequence[PairSamples]) -> tuple[Samples, int, int]:
 
 def _in_order(own_ns: Times, other_ns: Times) -> tuple[Times, Times]:
     """Return times and offsets in order of time, without what cannot be a time stamp."""
-    usable = (np.abs(own_ns) < _LATEST_NS) & (np.abs(other_ns) < _LATEST_NS)
+    usable = (np.abs(own_ns) < LATEST_NS) & (np.abs(other_ns) < LATEST_NS)
     own_ns, other_ns = own_ns[usable], other_ns[usable]
     order = np.argsort(own_ns, kind="stable")
     return own_ns[order], (other_ns - own_ns)[order]
@@ -185,20 +188,23 @@ def _in_order(own_ns: Times, other_ns: Times) -> tuple[Times, Times]:
 
 def _is_near(offsets: Times, base_ns: int) -> Flags:
     """Return which can be subtracted from the base: one that cannot is 70 years away from it."""
-    near: Flags = np.abs(offsets.astype(np.float64) - base_ns) < _LATEST_NS / 2
+    near: Flags = np.abs(offsets.astype(np.float64) - base_ns) < LATEST_NS / 2
     return near
 
 
 def _parts(samples: Samples) -> Iterator[tuple[Samples, float, int]]:
     """Return the stretches without a step, with their drift, and what was wrong in each."""
-    clean = without_wrong_matches(samples, MOST_DRIFT)
-    wrong = len(samples) - len(clean)
-    for part in split_at_steps(clean, MOST_DRIFT):
+    clean, wrong_x = without_wrong_matches(samples, MOST_DRIFT)
+    wrong = len(wrong_x)
+    stretches = split_at_steps(clean, MOST_DRIFT, wrong_x)
+    if not stretches:
+        wrong = len(samples)
+    for part in stretches:
         drift, spread = _drift(part)
         tilted = part.tilted(drift)
-        cleaner = without_wrong_matches(tilted, _WANDER_RATE + spread)
-        wrong += len(tilted) - len(cleaner)
-        for piece in split_at_steps(cleaner, _WANDER_RATE + spread):
+        cleaner, wrong_x = without_wrong_matches(tilted, _WANDER_RATE + spread)
+        wrong += len(wrong_x)
+        for piece in split_at_steps(cleaner, _WANDER_RATE + spread, wrong_x):
             yield piece, drift, wrong
             wrong = 0
     yield samples.between(np.inf, np.inf), 0.0, wrong
@@ -218,28 +224,82 @@ def _block(part: Samples, drift: float, base_ns: int) -> tuple[Block, int]:
     """Return the ranges at the knots of samples without their drift, and the refused samples."""
     length = part.end - part.start
     round_trip = _smallest_round_trip(part)
-    spacing = max(np.sqrt(4 * _SHARE_OF_BEND * round_trip / WANDER), length / _MOST_KNOTS, 1.0)
+    most = min(_MOST_KNOTS, _KNOTS_PER_SAMPLE * len(part))
+    spacing = max(np.sqrt(4 * _SHARE_OF_BEND * round_trip / WANDER), length / most, 1.0)
     knots = _knots(part.start, length, max(int(np.ceil(length / spacing)), _LEAST_KNOTS))
     width = max(min(spacing, length / _LEAST_KNOTS) / _BINS_PER_KNOT, 1.0)
     upper, lower = _thinned(part, width)
     near = spacing + np.sqrt(8 * round_trip / WANDER)
     slopes = (-MOST_DRIFT - drift, MOST_DRIFT - drift)
-    found: list[Lines] = []
+    windows = [(_window(upper, knot, near), _window(lower, knot, near)) for knot in knots.tolist()]
+    found = []
     refused: set[tuple[int, float]] = set()
-    for knot in knots.tolist():
-        windows = _window(upper, knot, near), _window(lower, knot, near)
-        lines, corners = _robust_lines(windows, slopes)
+    for knot, window in zip(knots.tolist(), windows, strict=True):
+        lines, corners = _robust_lines(window, slopes)
         found.append(lines)
         refused.update((side, x + knot) for side, x in corners)
+    low, high = _relaxed(knots, near, windows, slopes, found)
     block = Block(
         knots_ns=base_ns + knots.astype(np.int64),
-        low=np.array([lines.low for lines in found]) + drift * knots,
-        high=np.array([lines.high for lines in found]) + drift * knots,
+        low=low + drift * knots,
+        high=high + drift * knots,
         start_slopes=(found[0].least_slope + drift, found[0].most_slope + drift),
         end_slopes=(found[-1].least_slope + drift, found[-1].most_slope + drift),
-        wander=WANDER,
     )
     return block, len(refused)
+
+
+def _relaxed(
+    knots: Floats,
+    near: float,
+    windows: list[_Window],
+    slopes: tuple[float, float],
+    found: list[Lines],
+) -> tuple[Floats, Floats]:
+    """Return the ranges, made wider where a clock ran less evenly than was taken for granted.
+
+    There no line fits, or only few do, compared with the knots around.
+    """
+    low = np.array([lines.low for lines in found])
+    high = np.array([lines.high for lines in found])
+    width = np.where([lines.excess > 0 for lines in found], 0.0, high - low)
+    usual = _median_near(width)
+    strained = np.flatnonzero(np.isfinite(usual) & (width < _STRAINED * usual) | (width <= 0))
+    if not len(strained):
+        return low, high
+    spacing = np.maximum(np.append(np.diff(knots), 0.0), np.insert(np.diff(knots), 0, 0.0))
+    far = np.abs(knots[:, None] - knots[strained]).min(axis=1)
+    for row in np.flatnonzero(far <= near).tolist():
+        for rate in _RELAXED_RATES:
+            lines = lines_between(*_spared(windows[row], rate), slopes)
+            if not lines.excess and lines.high - lines.low >= _STRAINED * usual[row]:
+                break
+        # Between two knots the offset may bend by a kink of this rate, too.
+        more = rate * spacing[row] / 4 + lines.excess
+        low[row], high[row] = min(low[row], lines.low) - more, max(high[row], lines.high) + more
+    return low, high
+
+
+def _median_near(values: Floats) -> Floats:
+    padded = np.pad(
+        values, _MEDIAN_KNOTS, mode="reflect" if len(values) > _MEDIAN_KNOTS else "edge"
+    )
+    views = np.lib.stride_tricks.sliding_window_view(padded, 2 * _MEDIAN_KNOTS + 1)
+    medians: Floats = np.median(views, axis=1)
+    return medians
+
+
+def _spared(window: _Window, rate: float) -> _Window:
+    """Return the bounds of a tangent at x = 0, with room for a clock that wanders.
+
+    A curve whose slope changes by no more than the wander w leaves its tangent by at most wx²/2;
+    if the slope may also jump by `rate`, by that times x more.
+    """
+    (upper_x, upper), (lower_x, lower) = window
+    return (
+        (upper_x, upper + bend(np.abs(upper_x)) + rate * np.abs(upper_x)),
+        (lower_x, lower - bend(np.abs(lower_x)) - rate * np.abs(lower_x)),
+    )
 
 
 def _smallest_round_trip(part: Samples) -> float:
@@ -290,20 +350,12 @@ def _window(points: Corners, knot: float, near: float) -> Corners:
 
 
 def _robust_lines(
-    windows: tuple[Corners, Corners], slopes: tuple[float, float]
+    window: _Window, slopes: tuple[float, float]
 ) -> tuple[Lines, list[tuple[int, float]]]:
-    """Return the tangents that a clock may have at x = 0, and the samples that had to go.
-
-    A curve whose slope changes by no more than the wander w leaves its tangent by at most wx²/2,
-    so each sample bounds the tangent with that much to spare.
-    """
-    (upper_x, upper), (lower_x, lower) = windows
-    bounds = [
-        (upper_x, upper + WANDER / 2 * upper_x**2),
-        (lower_x, lower - WANDER / 2 * lower_x**2),
-    ]
-    first = lines = lines_between(bounds[0], bounds[1], slopes)
-    tried = list(bounds)
+    """Return the tangents that a clock may have at x = 0, and the few samples that had to go."""
+    first = _spared(window, 0.0)
+    tried = list(first)
+    lines = lines_between(*first, slopes)
     refused: list[tuple[int, float]] = []
     while lines.excess and len(refused) < _REFUSED_CORNERS:
         lines, side, x = min(
@@ -313,12 +365,7 @@ def _robust_lines(
         refused.append((side, x))
         keep = tried[side][0] != x
         tried[side] = tried[side][0][keep], tried[side][1][keep]
-    if not lines.excess:
-        return lines, refused
-    # The clock runs less evenly than was taken for granted: give way by as much as it takes.
-    upper_bound = bounds[0][0], bounds[0][1] + first.excess
-    lower_bound = bounds[1][0], bounds[1][1] - first.excess
-    return lines_between(upper_bound, lower_bound, slopes), []
+    return (lines_between(*first, slopes), []) if lines.excess else (lines, refused)
 
 
 def _binding(bounds: list[Corners], slope: float) -> list[tuple[int, int]]:

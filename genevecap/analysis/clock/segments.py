@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .geometry import Floats
-from .model import ClockSegment, Times
+from .model import MOST_DRIFT, ClockSegment, Times, bend
 
 _TOLERANCE = 0.54
 """The uncertainty that a piece may have, in parts of the width of the range."""
@@ -32,8 +32,8 @@ class Stretch:
     """Relative to `base_offset_ns`, as `high`."""
     high: Floats
     base_offset_ns: int
-    wander: float
-    """By how much the drift may change in 1 ns."""
+    hops: int
+    """So many pairs of clocks, each of which may wander, are between host and reference."""
     assumed_ns: int | None
     """The offset itself was said to be no more than this, either way."""
 
@@ -58,7 +58,7 @@ class _Piece:
 def _pieces(x: Floats, stretch: Stretch) -> list[_Piece]:
     """Return a continuous chain of lines, each as long as it keeps close to the middle."""
     middle = ((stretch.low + stretch.high) / 2).tolist()
-    tolerance = _TOLERANCE * _least_near(stretch.high - stretch.low) - _bends(x, stretch.wander)
+    tolerance = _TOLERANCE * _least_near(stretch.high - stretch.low) - _bends(x, stretch.hops)
     low = (stretch.high - tolerance).tolist()
     high = (stretch.low + tolerance).tolist()
     times = x.tolist()
@@ -77,6 +77,8 @@ def _pieces(x: Floats, stretch: Stretch) -> list[_Piece]:
                 break
             last, slope = row, min(max((middle[row] - value) / elapsed, least), most)
             row += 1
+        # A middle that moves faster than any clock only shows how little is known.
+        slope = min(max(slope, -MOST_DRIFT), MOST_DRIFT)
         pieces.append(_Piece(first=first, last=last, value=value, slope=slope))
         value += slope * (times[last] - times[first])
         first = last
@@ -92,10 +94,10 @@ def _least_near(width: Floats) -> Floats:
     return least
 
 
-def _bends(x: Floats, wander: float) -> Floats:
+def _bends(x: Floats, hops: int) -> Floats:
     """Return how far the offset may leave a straight line between a time and its neighbours."""
-    bend = wander / 8 * np.diff(x) ** 2
-    bends: Floats = np.maximum(np.append(bend, 0.0), np.insert(bend, 0, 0.0))
+    between = hops * bend(np.diff(x) / 2, np.diff(x) / 2)
+    bends: Floats = np.maximum(np.append(between, 0.0), np.insert(between, 0, 0.0))
     return bends
 
 
@@ -103,8 +105,8 @@ def _segment(stretch: Stretch, base_ns: int, x: Floats, piece: _Piece) -> ClockS
     rows = slice(piece.first, piece.last + 1)
     line = piece.value + piece.slope * (x[rows] - x[piece.first])
     half = np.maximum(stretch.high[rows] - line, line - stretch.low[rows])
-    bend = stretch.wander / 8 * np.diff(x[rows]) ** 2
-    uncertainty = (np.maximum(half[1:], half[:-1]) + bend).max()
+    room = stretch.hops * bend(np.diff(x[rows]) / 2, np.diff(x[rows]) / 2)
+    uncertainty = (np.maximum(half[1:], half[:-1]) + room).max()
     if stretch.assumed_ns is not None:
         farthest = max(
             abs(stretch.base_offset_ns + line[0]), abs(stretch.base_offset_ns + line[-1])

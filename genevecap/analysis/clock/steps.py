@@ -31,16 +31,23 @@ Flags: TypeAlias = npt.NDArray[np.bool_]
 HANDFUL = 5
 """Wrong matches in a row, at most; more of them that agree are a clock that was set twice."""
 
+_MOST_WRONG = 0.02
+"""More than this share of thousands of samples are no mistakes but samples of something else."""
+
 _NEIGHBOURS = 32
 _WITNESSES = 2
 _NEAREST = 2
-_CLOSE = 2.0
-"""A sample is close to the offset when it leaves no more than twice the smallest round trip…"""
-_LATELY = 256
-"""…of so many samples next to the step."""
+_FEW = 8
+_LATELY = 128
+_CLOSE, _QUARTER = 2.0, 0.25
+"""Of so many samples next to a step, those are close to the offset whose packets were on their way
+for no more than twice the shortest time, or a quarter of all."""
 _ROUNDS = 16
 _CHUNK = 4096
-MOST_STEPS = 1000
+_TINY, _MESS = 12, 3
+"""Three parts in a row of less than twelve samples are no stretches between steps, but a mess."""
+
+MOST_STEPS = 200
 """More contradictions come from samples that are not of the same packets."""
 
 
@@ -69,6 +76,11 @@ class Samples:
         return Samples(
             upper_x=self.lower_x, upper=-self.lower, lower_x=self.upper_x, lower=-self.upper
         )
+
+    def after_more_than(self, count: int) -> Samples:
+        """Return the samples after the first `count` of each direction."""
+        ends = [x[min(count, len(x) - 1)] for x in (self.upper_x, self.lower_x) if len(x)]
+        return self.between(np.nextafter(max(ends), np.inf), np.inf) if ends else self
 
     def mirrored(self) -> Samples:
         """Return the samples with time running backwards."""
@@ -111,21 +123,25 @@ class Samples:
         return float(max(x[-1] for x in (self.upper_x, self.lower_x) if len(x)))
 
 
-def without_wrong_matches(samples: Samples, rate: float) -> Samples:
+def without_wrong_matches(samples: Samples, rate: float) -> tuple[Samples, Floats]:
     """Return the samples without those that contradict many on both sides of them.
 
     rate: how fast the offset may change, in ns per ns.
+    Also returns the times of those left out, in order.
     """
+    wrong_x = [samples.upper_x[:0]]
     for _ in range(_ROUNDS):
         upper, upper_count = _contradictions(samples, rate)
         lower, lower_count = _contradictions(samples.flipped(), rate)
         most = max(upper_count.max(initial=0), lower_count.max(initial=0))
         wrong_upper = _alone(samples, upper[2 * upper_count > most])
         wrong_lower = _alone(samples.flipped(), lower[2 * lower_count > most])
+        _leave_crowds(samples, wrong_upper, wrong_lower)
         if not (wrong_upper.any() or wrong_lower.any()):
             break
+        wrong_x += [samples.upper_x[wrong_upper], samples.lower_x[wrong_lower]]
         samples = samples.without(wrong_upper, wrong_lower)
-    return samples
+    return samples, np.sort(np.concatenate(wrong_x))
 
 
 def _contradictions(samples: Samples, rate: float) -> tuple[Indexes, Indexes]:
@@ -136,16 +152,18 @@ def _contradictions(samples: Samples, rate: float) -> tuple[Indexes, Indexes]:
     first, last = (samples.lower_x[0], samples.lower_x[-1]) if len(samples.lower) else (0.0, 0.0)
     suspect = ((y < before) | (x < first)) & ((y < after) | (x > last))
     suspects = np.flatnonzero(suspect & ((y < before) | (y < after)))
+    for side in (-1 - np.arange(_NEAREST), np.arange(_NEAREST)):
+        # Between two steps the nearest agree.
+        against, exists = _against(samples, suspects, side, rate)
+        suspects = suspects[against.any(axis=1) | ~exists[:, 0]]
+    if len(suspects) > max(_MOST_WRONG * len(x), _CHUNK):
+        return suspects[:0], suspects[:0]
     count = np.zeros(len(suspects), np.intp)
     enough = np.ones(len(suspects), bool)
     for side in (-1 - np.arange(_NEIGHBOURS), np.arange(_NEIGHBOURS)):
-        for start in range(0, len(suspects), _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            against, exists = _against(samples, suspects[rows], side, rate)
-            count[rows] += against.sum(axis=1)
-            enough[rows] &= against.sum(axis=1) >= np.minimum(_WITNESSES, exists.sum(axis=1))
-            # In a short time between two steps the nearest agree.
-            enough[rows] &= against[:, :_NEAREST].any(axis=1) | ~exists[:, 0]
+        against, exists = _against(samples, suspects, side, rate)
+        count += against.sum(axis=1)
+        enough &= against.sum(axis=1) >= np.minimum(_WITNESSES, exists.sum(axis=1))
     return suspects[enough], count[enough]
 
 
@@ -188,29 +206,78 @@ def _alone(samples: Samples, suspects: Indexes) -> Flags:
     return wrong
 
 
-def split_at_steps(samples: Samples, rate: float) -> list[Samples]:
+def _leave_crowds(samples: Samples, wrong_upper: Flags, wrong_lower: Flags) -> None:
+    """Take the flags away where many samples near each other have one."""
+    upper, lower = np.flatnonzero(wrong_upper), np.flatnonzero(wrong_lower)
+    # Where a sample is among all of both directions, in order of time.
+    upper_place = upper + np.searchsorted(samples.lower_x, samples.upper_x[upper])
+    lower_place = lower + np.searchsorted(samples.upper_x, samples.lower_x[lower])
+    places = np.sort(np.concatenate((upper_place, lower_place)))
+    for flags, rows, place in (
+        (wrong_upper, upper, upper_place),
+        (wrong_lower, lower, lower_place),
+    ):
+        near = np.searchsorted(places, place + _NEIGHBOURS, "right")
+        near -= np.searchsorted(places, place - _NEIGHBOURS)
+        flags[rows[near > 2 * HANDFUL]] = False
+
+
+def split_at_steps(samples: Samples, rate: float, wrong_x: Floats) -> list[Samples]:
     """Return the samples between the steps, in order of time; each part contradicts nothing.
 
-    Samples that may lie before or after a step are in no part.  More than MOST_STEPS are no clock
-    that was set: then nothing is returned.
+    wrong_x: the times of what was left out.  Close to a step it may have been right all the same.
+
+    Samples that may lie before or after a step are in no part, nor are those of a *mess*, where
+    one tiny part follows the other.  It lasts for as long as the first host's clock was set back.
+    More than MOST_STEPS are no clock that was set: then nothing is returned.
     """
     parts: list[Samples] = []
+    tiny = 0
     while len(samples):
-        step = _first_step(samples, rate)
-        if step is None:
-            parts.append(samples)
-            break
-        before = samples.between(-np.inf, step.last)
-        before = _surely_before(before, rate, down=step.down, on_the_way=step.down)
-        after = samples.between(step.first, np.inf).mirrored()
-        # What comes after a step down is, read backwards, before a step up.
-        after = _surely_before(after, rate, down=not step.down, on_the_way=step.down).mirrored()
-        if len(before):
-            parts.append(before)
+        part, samples = _parted(samples, rate)
+        if 0 < len(part) < _TINY:
+            tiny += 1
+            if tiny >= _MESS:
+                samples = samples.after_more_than(2**tiny)
+        elif len(part):
+            parts = parts if tiny < _MESS else parts[:-tiny]
+            tiny = 0
+        if len(part):
+            parts.append(part)
         if len(parts) > MOST_STEPS:
             return []
-        samples = after
-    return parts
+    parts = parts if tiny < _MESS else parts[:-tiny]
+    for index in range(len(parts)):
+        if index:
+            parts[index] = _clear_of(parts[index].mirrored(), -wrong_x[::-1]).mirrored()
+        if index + 1 < len(parts):
+            parts[index] = _clear_of(parts[index], wrong_x)
+    return [part for part in parts if len(part)]
+
+
+def _clear_of(part: Samples, wrong_x: Floats) -> Samples:
+    """Return a part without its end, from where a sample close to the end was left out."""
+    while len(part):
+        starts = [x[-min(_NEIGHBOURS, len(x))] for x in (part.upper_x, part.lower_x) if len(x)]
+        close = wrong_x[np.searchsorted(wrong_x, min(starts)) :]
+        close = close[close <= part.end]
+        if not len(close):
+            break
+        part = part.between(-np.inf, float(np.nextafter(close[0], -np.inf)))
+    return part
+
+
+def _parted(samples: Samples, rate: float) -> tuple[Samples, Samples]:
+    """Return the samples before the first step, and those after it."""
+    step = _first_step(samples, rate)
+    if step is None:
+        return samples, samples.between(np.inf, np.inf)
+    before, after = samples.between(-np.inf, step.last), samples.between(step.first, np.inf)
+    before = _surely_before(before, rate, down=step.down, on_the_way=step.down)
+    # What comes after a step down is, read backwards, before a step up.
+    after = after.mirrored()
+    after = _surely_before(after, rate, down=not step.down, on_the_way=step.down).mirrored()
+    return before, after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,12 +335,38 @@ def _surely_before(samples: Samples, rate: float, *, down: bool, on_the_way: boo
     """
     if down:
         return _surely_before(samples.flipped(), rate, down=False, on_the_way=on_the_way).flipped()
-    # How long a packet was on its way is at most what is between it and the other direction.
-    most = samples.upper - np.maximum(*lower_floors(samples, rate))
-    close = most <= _CLOSE * most[-_LATELY:].min(initial=np.inf)
-    last = (samples.upper_x - (most if on_the_way else 0.0))[close].max(initial=-np.inf)
-    early_lower = samples.lower_x
+    first, delay = _longest_delays(samples, rate)
+    # What is below 0 met the step on its way.
+    usual = delay[(delay >= 0) & np.isfinite(delay)]
+    close = delay == np.inf
+    if len(usual):
+        close = (delay >= 0) & (delay <= max(_CLOSE * usual.min(), np.quantile(usual, _QUARTER)))
+    times = samples.upper_x[first:]
+    last = (times - (delay if on_the_way else 0.0))[close].max(
+        initial=samples.upper_x[first - 1] if first else -np.inf
+    )
+    too_late = samples.lower_x > last
     if on_the_way:
-        flipped = samples.flipped()
-        early_lower = early_lower + flipped.upper - np.maximum(*lower_floors(flipped, rate))
-    return samples.without(samples.upper_x > last, early_lower > last)
+        first, delay = _longest_delays(samples.flipped(), rate)
+        too_late[first:] |= (delay < 0) | (samples.lower_x[first:] + delay > last)
+    return samples.without(samples.upper_x > last, too_late)
+
+
+def _longest_delays(samples: Samples, rate: float) -> tuple[int, Floats]:
+    """Return how long packets of the last uppers were on their way at most, and the first's index.
+
+    It is what lies between an upper sample and the lower ones shortly before it.  -1 where they
+    contradict: it met the step on its way.  Where only few do, those few met one.
+    """
+    first = max(len(samples.upper) - _LATELY, 0)
+    x, y = samples.upper_x[first:], samples.upper[first:]
+    if not len(samples.lower):
+        return first, np.full(len(y), np.inf)
+    near = np.searchsorted(samples.lower_x, x, "right")[:, None] - 1 - np.arange(_FEW)
+    exists = near >= 0
+    near = np.maximum(near, 0)
+    delays = y[:, None] - samples.lower[near] + rate * (x[:, None] - samples.lower_x[near])
+    agrees = exists & (delays >= 0)
+    believed = agrees[:, 0] | (2 * agrees.sum(axis=1) >= exists.sum(axis=1))
+    longest = np.where(agrees, delays, np.inf).min(axis=1)
+    return first, np.where(believed, longest, -1.0)

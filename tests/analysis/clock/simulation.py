@@ -140,12 +140,17 @@ class Network:
         return shown, self.clocks[host].shows(true_ns) - shown
 
 
-def worst_excess(network: Network, clock: HostClock, count: int = 2000) -> float:
-    """Return the largest share of the uncertainty that the truth is away: over 1 it is outside."""
+def worst_excess(
+    network: Network, clock: HostClock, *, leave_out: tuple[int, int] = (0, 0)
+) -> float:
+    """Return the largest share of the uncertainty that the truth is away: over 1 it is outside.
+
+    leave_out: true times that are not looked at.
+    """
     true_ns = np.unique(
         np.concatenate(
             (
-                np.linspace(0, network.length_ns, count).astype(np.int64),
+                np.linspace(0, network.length_ns, 2000).astype(np.int64),
                 *[
                     np.array([when - 1, when])
                     for which in network.clocks.values()
@@ -154,6 +159,7 @@ def worst_excess(network: Network, clock: HostClock, count: int = 2000) -> float
             )
         )
     )
+    true_ns = true_ns[(true_ns < leave_out[0]) | (true_ns >= leave_out[1])]
     times, ahead = network.truth(clock.host, clock.reference, true_ns)
     worst = 0.0
     for segment in clock.segments:
