@@ -20,7 +20,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._api import convert, diff_encapsulations, inspect, latency, open_capture, packets, points
+    from ._api import (
+        convert,
+        diff_encapsulations,
+        inspect,
+        latency,
+        open_capture,
+        overhead,
+        packets,
+        points,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
@@ -30,6 +39,7 @@ __all__ = [
     "inspect",
     "latency",
     "open_capture",
+    "overhead",
     "packets",
     "points",
 ]

@@ -12,6 +12,8 @@ from .analysis import packets as packet_rows
 from .analysis.convert import Conversion, ConvertResult, is_pcapng_name
 from .analysis.encapsulation_results import EncapsulationDiff
 from .analysis.hop_results import LatencyResult
+from .analysis.overhead import overhead as overhead_of
+from .analysis.overhead_results import OverheadResult
 from .analysis.point_listing import PointsResult
 from .analysis.results import InspectResult, PacketRow, Problem
 from .analysis.select import Selector, TimeBound
@@ -98,6 +100,28 @@ def points(
     return point_listing.list_points(
         [CaptureSpec.parse(capture) for capture in captures],
         settings=settings,
+        manifest=_manifest(manifest),
+    )
+
+
+def overhead(
+    *captures: str,
+    mtu_bytes: int | None = None,
+    settings: DecodeSettings | None = None,
+    manifest: str | None = None,
+    **selection: Unpack[Selection],
+) -> OverheadResult:
+    """Return what encapsulation and interception cost in these captures, and the MTU they leave.
+
+    mtu_bytes: of the links at every capture point; None to go by what hosts announce.
+    manifest: path of the file that the command line takes with `--points`.
+    Raises UsageError where a selector or the manifest cannot be understood.
+    """
+    return overhead_of(
+        [CaptureSpec.parse(capture) for capture in captures],
+        mtu_bytes=mtu_bytes,
+        settings=settings,
+        selector=_selector(**selection),
         manifest=_manifest(manifest),
     )
 

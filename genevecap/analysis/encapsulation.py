@@ -29,8 +29,9 @@ from .inputs import Inputs, read_into
 from .progress import Progress
 from .results import Problem
 from .select import Selector
+from .shapes import ETHERNET_BYTES, Level, Sighting
 from .super_packets import SegmentCounts
-from .traffic import ETHERNET_BYTES, Level, Sighting, Traffic
+from .traffic import Traffic
 
 IP_BYTES = {"ipv4": 20, "ipv6": 40}
 """Outer IP header without options (RFC 791 section 3.1, RFC 8200 section 3)."""
@@ -265,7 +266,7 @@ _KINDS = {TunnelKind.VXLAN: "vxlan", TunnelKind.GENEVE: "geneve"}
 def _gather(traffic: Traffic) -> _Gathered:
     sightings = traffic.result()
     segments = SegmentCounts(sightings, traffic.mss)
-    all_bills = bills(sightings, segments, traffic.loopback, _compared_level)
+    all_bills = bills(sightings, segments, traffic.loopback, _compared_level, cooked=traffic.cooked)
     by_kind: dict[str, Counter[Parcel]] = {"vxlan": Counter(), "geneve": Counter()}
     overhead: Counter[str] = Counter()
     options: Counter[int] = Counter()

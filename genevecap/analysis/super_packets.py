@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..decode.layers import Layer
-from .traffic import Leg, Shape, Sighting
+from .shapes import Leg, Shape, Sighting
 
 ETHERNET_MTU = 1500
 """RFC 894; what is assumed where nothing says more."""
@@ -59,6 +59,17 @@ class SegmentCounts:
     def is_announced(self, leg: Leg) -> bool:
         """Tell whether the capture holds a SYN of this connection."""
         return leg in self._mss
+
+    def doubt(self, leg: Leg, shape: Shape) -> int:
+        """Return by how many segments the answer for a super-packet may be wrong.
+
+        What was joined on receipt may hold shorter segments: one more is allowed for.  Where no
+        SYN says the MSS, it may be anything down to 536 (RFC 9293 section 3.7.1).
+        """
+        if leg in self._mss:
+            return 1
+        most = -(-shape.payload_bytes // (_LEAST_FULL + TCP_HEADER_BYTES - shape.transport_bytes))
+        return max(most - self.of(leg, shape), 1)
 
     def of(self, leg: Leg, shape: Shape) -> int:
         """Return how many segments a frame is: 1 for everything but a TCP super-packet."""

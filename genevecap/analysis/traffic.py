@@ -1,119 +1,56 @@
 # SPDX-License-Identifier: Apache-2.0
 """What packets are made of, counted by leg, tunnels and capture point.
 
-A *leg* is a one-way 5-tuple (the innermost one), a *stack* the tunnels around it, a *shape* the
-octets of every part of a frame.  Legs, stacks and shapes repeat, so that this is small: it grows
-with flows and the sizes of their packets, never with the number of frames.  Nothing is judged
+Legs, stacks and shapes (see `shapes`) repeat, so that this is small: it grows with flows and the
+sizes of their packets, never with the number of frames.  Nothing is judged
 while packets pass: which of several sightings of a packet is the one to bill, and how many
 segments a super-packet was, is decided from the whole (`billing`, `super_packets`).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from collections import OrderedDict
+from typing import Any, Self
+from zlib import crc32
 
-from ..capture.linktypes import ETHERNET
+from ..capture.linktypes import ETHERNET, LINUX_SLL
 from ..columns import DecodedBatch, FrameBatch
 from ..decode.layers import Layer
-from ..decode.network_headers import ARP_BYTES, has_more_fragments, packet_bytes_said
-
-ETHERNET_BYTES = 14
-"""Destination, source, EtherType (IEEE 802.3 clause 3.1.1); no frame check sequence."""
-
-
-class Level(NamedTuple):
-    """One tunnel around a packet, as it is told from others."""
-
-    kind: int
-    vni: int
-    version: int
-    source_hi: int
-    source_lo: int
-    destination_hi: int
-    destination_lo: int
-    port: int
-
-
-class TunnelShape(NamedTuple):
-    """Octets of one tunnel's parts, from its outer IP header to the next network-layer header."""
-
-    overhead_bytes: int
-    ip_bytes: int
-    """Outer IP header with its options or extension headers."""
-    udp_bytes: int
-    """8, or 0 where the tunnel is not over UDP."""
-    header_bytes: int
-    """Tunnel header without options."""
-    option_bytes: int
-    """Geneve options, their headers included."""
-    link_bytes: int
-    """Inner Ethernet and tags, and whatever else stands before the next network-layer header."""
-    options: tuple[tuple[int, int, int], ...]
-    """(class, type, octets of data) of each option."""
-
-
-class Shape(NamedTuple):
-    """Octets of every part of a frame."""
-
-    link_bytes: int
-    """Link layer in front of the outermost network-layer header, as on Ethernet."""
-    tunnels: tuple[TunnelShape, ...]
-    packet_bytes: int
-    """The innermost network-layer packet; of a first outer fragment, what of it is there."""
-    whole_bytes: int
-    """The innermost network-layer packet before its tunnel packet was fragmented."""
-    ip_bytes: int
-    """Its IP header, 0 for what is not IP."""
-    transport: int
-    """Layer code of its transport header, or ARP; 0 where none was met."""
-    encryption: int
-    """Layer code of what encrypts the rest (ESP, MACsec, WireGuard), else 0."""
-    transport_bytes: int
-    """Transport header with options; 0 where no payload was reached."""
-    payload_bytes: int
-    version: int
-
-
-class Leg(NamedTuple):
-    """A one-way flow.  Where a tunnel holds no IP, it is the carrier's, with protocol -1."""
-
-    version: int
-    source_hi: int
-    source_lo: int
-    destination_hi: int
-    destination_lo: int
-    protocol: int
-    source_port: int
-    destination_port: int
-
-    def reversed(self) -> Leg:
-        """Return the other direction."""
-        return Leg(
-            self.version,
-            self.destination_hi,
-            self.destination_lo,
-            self.source_hi,
-            self.source_lo,
-            self.protocol,
-            self.destination_port,
-            self.source_port,
-        )
-
-
-class Sighting(NamedTuple):
-    """Frames of one leg, in one stack of tunnels, with one shape, at one capture point."""
-
-    leg: Leg
-    stack: tuple[Level, ...]
-    point: int
-    shape: Shape
-    frames: int
-
+from ..decode.network_headers import ARP_BYTES, fragmentation, packet_bytes_said
+from .shapes import (
+    ETHERNET_BYTES,
+    FIXED_HEADERS,
+    Announced,
+    Announcements,
+    Leg,
+    Level,
+    Shape,
+    Sighting,
+    TunnelShape,
+    stack_of,
+    tunnel_shape,
+)
 
 _TRANSPORTS = frozenset((Layer.TCP, Layer.UDP, Layer.SCTP, Layer.ICMP, Layer.ICMPV6))
 _ENCRYPTING = frozenset((Layer.ESP, Layer.MACSEC, Layer.WIREGUARD))
+_VERSION = Shape._fields.index("version")
+_KNOWN_TUNNELS = 65_536
+"""Single tunnels, with all that their parts come of, that are remembered."""
+
+_COPIES_KEPT = 1024
+"""Packets among which the copy of one is looked for."""
+_COMPARED_BYTES = 64
+
+_TCP_BYTES = 20
 _IP_BYTES = {0: 0, 4: 20, 6: 40}
 """Octets of an IP header without options, by version (RFC 791, RFC 8200)."""
+
+_FRAGMENT = 0x3FFF
+_DF = 0x4000
+"""Of `inner_fragment`: more fragments or an offset; "don't fragment" (RFC 791 section 3.1)."""
+
+_MOST_MSS = 16_384
+"""An MSS above this is a loopback's."""
 
 _Key = tuple[int, int, int, int]
 
@@ -128,10 +65,16 @@ class Traffic:
         self._frames: dict[_Key, int] = {}
         self.mss: dict[Leg, int] = {}
         """Smallest MSS that either side of a connection announced, for both directions."""
+        self.announced: dict[int, dict[Announced, Announcements]] = {}
+        """By point: the largest packets that hosts said they take there."""
+        self.cooked: set[int] = set()
+        """Points that are all interfaces at once, without telling which: LINUX_SLL of `any`."""
+        self._copies: OrderedDict[tuple[object, ...], None] = OrderedDict()
         self.loopback: set[int] = set()
         """Points where every Ethernet frame had no addresses: `lo`."""
         self._addressed: set[int] = set()
         """Points where a frame had an address, or that have none by their link type."""
+        self._known_tunnels: dict[tuple[object, ...], tuple[int, tuple[TunnelShape, ...]]] = {}
         self.frames = 0
         """Frames counted."""
 
@@ -139,7 +82,9 @@ class Traffic:
         """Count the rows that `keep`."""
         d, n = decoded, decoded.count
         first = d.first
+        # Look-ups are by plain tuples, which are equal to named ones and quicker to make.
         legs, shapes, counts = self._legs, self._shapes, self._frames
+        links, addressed = frames.link_types, self._addressed
         rows = zip(
             range(n),
             d.keep[:n],
@@ -175,23 +120,35 @@ class Traffic:
                 continue
             self.frames += 1
             shape, stack = self._describe(frames, d, i)
-            if tunnels and not shape.version:
+            if tunnels and not shape[_VERSION]:
                 protocol = -1  # noqa: PLW2901  what the tunnel holds is no IP
-            leg = Leg(version, shi, slo, dhi, dlo, protocol, sport, dport)
-            number = legs.setdefault(leg, len(legs))
-            key = (number, stack, at, shapes.setdefault(shape, len(shapes)))
+            leg = (version, shi, slo, dhi, dlo, protocol, sport, dport)
+            if links[at] == LINUX_SLL:
+                self.cooked.add(at)
+                if self._is_copy(frames, d, i, (at, stack, leg)):
+                    continue
+            number = legs.get(leg, -1)  # type: ignore[call-overload]  # equal to a Leg
+            if number < 0:
+                number = legs[Leg(*leg)] = len(legs)
+            form = shapes.get(shape, -1)  # type: ignore[call-overload]  # equal to a Shape
+            if form < 0:
+                form = shapes[Shape(*shape)] = len(shapes)
+            key = (number, stack, at, form)
             counts[key] = counts.get(key, 0) + 1
             if flags & 0x02 and d.tcp_mss[i]:
-                self._note_mss(leg, d.tcp_mss[i])
-            self._note_link(frames.link_types[at], at, d, i)
+                self._note_mss(Leg(*leg), d.tcp_mss[i])
+                self._note_mtu(d, i, at, Shape(*shape), Leg(*leg))
+            if at not in addressed:
+                self._note_link(links[at], at, d, i)
 
-    def _describe(self, frames: FrameBatch, d: DecodedBatch, i: int) -> tuple[Shape, int]:
-        """Return the shape of a frame and the number of its stack."""
+    def _describe(self, frames: FrameBatch, d: DecodedBatch, i: int) -> tuple[tuple[Any, ...], int]:
+        """Return the fields of a frame's `Shape`, and the number of its stack."""
         row = d.first + i
         wire = frames.wire_bytes[row]
         count = d.tunnel_count[i]
         version, begin, size = d.inner_version[i], d.inner_offset[i], d.inner_bytes[i]
         stack = whole = 0
+        fixed = version == 6 or bool(d.inner_fragment[i] & _DF)
         parts: tuple[TunnelShape, ...] = ()
         layers, layer_end = d.layers, d.layer_start[i] + d.layer_count[i]
         if count:
@@ -199,10 +156,12 @@ class Traffic:
             last = d.tunnel_start[i] + count - 1
             inside = d.tunnels.ip_offset[last] + d.tunnels.overhead_bytes[last]
             outermost = d.tunnels.ip_offset[d.tunnel_start[i]]
+            outer_version = d.tunnels.version[d.tunnel_start[i]]
+            more, fixed = fragmentation(frames, row, outermost, outer_version)
             if begin < inside:  # no IP in there
                 version, begin = 0, inside
                 size = self._other_bytes(d, i, begin, wire)
-            if has_more_fragments(frames, row, outermost, d.tunnels.version[d.tunnel_start[i]]):
+            if more:
                 whole = packet_bytes_said(frames, row, begin, version)
         elif not version:
             begin = layers.offset[layer_end - 1] if layer_end > d.layer_start[i] else 0
@@ -224,7 +183,7 @@ class Traffic:
             transport_bytes = max(d.payload_offset[i] - layers.offset[layer], 0)
         link = frames.link_types[frames.point[row]]
         return (
-            Shape(
+            (
                 outermost if link == ETHERNET else _link_stand_in(link),
                 parts,
                 size,
@@ -235,6 +194,8 @@ class Traffic:
                 transport_bytes,
                 d.payload_bytes[i] if version else 0,
                 version,
+                not version or not d.inner_fragment[i] & _FRAGMENT,
+                fixed,
             ),
             stack,
         )
@@ -248,28 +209,78 @@ class Traffic:
         return max(wire - begin, 0)
 
     def _tunnels(self, d: DecodedBatch, i: int) -> tuple[int, tuple[TunnelShape, ...]]:
-        t, levels, parts = d.tunnels, [], []
+        """Return the number of a frame's stack, and the parts of its tunnels."""
+        t, row = d.tunnels, d.tunnel_start[i]
+        if d.tunnel_count[i] > 1 or t.kind[row] not in FIXED_HEADERS:
+            return self._new_tunnels(d, i)
+        first, count = t.option_start[row], t.option_count[row]
+        # All that a single VXLAN or Geneve header's level and parts come of.
+        key = (
+            t.kind[row],
+            t.vni[row],
+            t.version[row],
+            t.source_hi[row],
+            t.source_lo[row],
+            t.destination_hi[row],
+            t.destination_lo[row],
+            t.destination_port[row],
+            t.overhead_bytes[row],
+            t.header_offset[row] - t.ip_offset[row],
+            t.flags[row] >> 24,
+            count and d.options.option_class[first : first + count].tobytes(),
+            count and d.options.option_type[first : first + count].tobytes(),
+            count and d.options.data_bytes[first : first + count].tobytes(),
+        )
+        known = self._known_tunnels.get(key)
+        if known is None:
+            if len(self._known_tunnels) >= _KNOWN_TUNNELS:
+                self._known_tunnels.clear()
+            known = self._known_tunnels[key] = self._new_tunnels(d, i)
+        return known
+
+    def _new_tunnels(self, d: DecodedBatch, i: int) -> tuple[int, tuple[TunnelShape, ...]]:
         start = d.tunnel_start[i]
-        for row in range(start, start + d.tunnel_count[i]):
-            levels.append(
-                Level(
-                    t.kind[row],
-                    t.vni[row],
-                    t.version[row],
-                    t.source_hi[row],
-                    t.source_lo[row],
-                    t.destination_hi[row],
-                    t.destination_lo[row],
-                    t.destination_port[row],
-                )
-            )
-            parts.append(tunnel_shape(d, i, row))
-        stack = tuple(levels)
-        return self._stacks.setdefault(stack, len(self._stacks)), tuple(parts)
+        rows = range(start, start + d.tunnel_count[i])
+        parts = tuple(tunnel_shape(d, i, row) for row in rows)
+        return self._stacks.setdefault(stack_of(d, i), len(self._stacks)), parts
+
+    def _is_copy(
+        self, frames: FrameBatch, d: DecodedBatch, i: int, what: tuple[object, ...]
+    ) -> bool:
+        """Tell whether the same packet was captured on another interface a moment ago."""
+        row = d.first + i
+        begin = frames.offset[row] + d.payload_offset[i]
+        end = frames.offset[row] + frames.captured_bytes[row]
+        key = (
+            *what,
+            d.inner_id[i],
+            d.tcp_sequence[i],
+            d.tcp_acknowledgment[i],
+            d.tcp_flags[i],
+            d.tcp_timestamp[i],
+            d.payload_bytes[i],
+            crc32(frames.buffer[begin : min(end, begin + _COMPARED_BYTES)]),
+        )
+        if key in self._copies:
+            return True
+        self._copies[key] = None
+        if len(self._copies) > _COPIES_KEPT:
+            self._copies.popitem(last=False)
+        return False
 
     def _note_mss(self, leg: Leg, mss: int) -> None:
         least = min(mss, self.mss.get(leg, mss))
         self.mss[leg] = self.mss[leg.reversed()] = least
+
+    def _note_mtu(self, d: DecodedBatch, i: int, point: int, shape: Shape, leg: Leg) -> None:
+        """Note an MSS: a host announces what its own MTU leaves (RFC 9293 section 3.7.1)."""
+        mss, stack = d.tcp_mss[i], stack_of(d, i)
+        if mss <= _MOST_MSS:
+            tunnels = shape.outer_bytes - shape.packet_bytes
+            said = Announced(mss + _TCP_BYTES + shape.ip_bytes, tunnels, mss, stack)
+            known = self.announced.setdefault(point, {})
+            number, first = known.get(said, Announcements(0, leg))
+            known[said] = Announcements(number + 1, min(first, leg))
 
     def _note_link(self, link_type: int, point: int, d: DecodedBatch, i: int) -> None:
         if point in self._addressed:
@@ -293,9 +304,19 @@ class Traffic:
             self._frames[key] = self._frames.get(key, 0) + frames
         for direction, mss in other.mss.items():
             self._note_mss(direction, mss)
+        for point, theirs in other.announced.items():
+            known = self.announced.setdefault(point, {})
+            for said, (number, first) in theirs.items():
+                mine, earliest = known.get(said, Announcements(0, first))
+                known[said] = Announcements(mine + number, min(first, earliest))
+        self.cooked |= other.cooked
         self._addressed |= other._addressed
         self.loopback = (self.loopback | other.loopback) - self._addressed
         self.frames += other.frames
+
+    def legs(self) -> list[Leg]:
+        """Return all legs, in the order they were met."""
+        return list(self._legs)
 
     def result(self) -> list[Sighting]:
         """Return all sightings, sorted."""
@@ -304,39 +325,6 @@ class Traffic:
             Sighting(legs[leg], stacks[stack], point, shapes[shape], frames)
             for (leg, stack, point, shape), frames in self._frames.items()
         )
-
-
-def tunnel_shape(d: DecodedBatch, i: int, row: int) -> TunnelShape:
-    """Return the parts of one tunnel of decoded row i, by the layers that stand in it."""
-    t, layers = d.tunnels, d.layers
-    begin, header = t.ip_offset[row], t.header_offset[row]
-    end = begin + t.overhead_bytes[row]
-    udp = 8 if t.destination_port[row] >= 0 else 0
-    behind = end
-    for layer in range(d.layer_start[i], d.layer_start[i] + d.layer_count[i]):
-        if layers.offset[layer] > header:
-            behind = min(end, layers.offset[layer])
-            break
-    first = t.option_start[row]
-    options = tuple(
-        (d.options.option_class[o], d.options.option_type[o], d.options.data_bytes[o])
-        for o in range(first, first + t.option_count[row])
-    )
-    # RFC 8926 section 3.4: OptLen, the lower six bits of the first octet, in words.
-    option_bytes = ((t.flags[row] >> 24) & 0x3F) * 4 if t.kind[row] == _GENEVE else 0
-    option_bytes = min(option_bytes, max(behind - header - 8, 0))
-    return TunnelShape(
-        t.overhead_bytes[row],
-        max(header - begin - udp, 0),
-        udp,
-        max(behind - header - option_bytes, 0),
-        option_bytes,
-        max(end - behind, 0),
-        options,
-    )
-
-
-_GENEVE = 1
 
 
 def _link_stand_in(link_type: int) -> int:

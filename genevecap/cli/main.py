@@ -23,6 +23,7 @@ COMMANDS = {
     "inspect": "Show what a capture holds: tunnels, options, flows, findings.",
     "points": "Show what each capture point is, or write a manifest of them.",
     "latency": "Measure the hops between capture points: time, loss, octets added.",
+    "overhead": "Show what encapsulation and interception cost, and the MTU they leave.",
     "diff": "Compare encapsulations: what VXLAN would cost instead of Geneve.",
     "convert": "Write a capture without its tunnels, or with the other format.",
     "verify": "Compare our decoding of a capture with tshark's.",

@@ -28,26 +28,23 @@ def _octets(frames: FrameBatch, row: int, offset: int, size: int) -> bytes:
     return bytes(frames.buffer[begin : begin + size])
 
 
-def has_more_fragments(frames: FrameBatch, row: int, offset: int, version: int) -> bool:
-    """Tell whether the IP packet at `offset` is a first fragment."""
+def fragmentation(frames: FrameBatch, row: int, offset: int, version: int) -> tuple[bool, bool]:
+    """Tell whether the IP packet at `offset` is a first fragment, and whether it must be none.
+
+    The second is DF, and always so in IPv6, where routers do not fragment.
+    """
     if version == 4:
         flags = _octets(frames, row, offset + _FLAGS, 2)
-        return bool(flags) and flags[0] & (_MF | _OFFSET_HIGH) == _MF and not flags[1]
+        if not flags:
+            return False, False
+        return flags[0] & (_MF | _OFFSET_HIGH) == _MF and not flags[1], bool(flags[0] & _DF)
     head = _octets(frames, row, offset + ipv6.NEXT_HEADER, 1)
     if (
         not head or head[0] != ipv6.FRAGMENT
     ):  # of more extension headers only the first is looked at
-        return False
+        return False, version == 6
     field = _octets(frames, row, offset + ipv6.HEADER_BYTES + 2, 2)
-    return field == b"\0\x01"
-
-
-def must_not_fragment(frames: FrameBatch, row: int, offset: int, version: int) -> bool:
-    """Tell whether routers must not fragment the packet at `offset`: DF, and always in IPv6."""
-    if version != 4:
-        return version == 6
-    flags = _octets(frames, row, offset + _FLAGS, 1)
-    return bool(flags) and bool(flags[0] & _DF)
+    return field == b"\0\x01", True
 
 
 def packet_bytes_said(frames: FrameBatch, row: int, offset: int, version: int) -> int:

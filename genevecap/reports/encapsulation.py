@@ -115,7 +115,9 @@ def _heading(result: EncapsulationDiff, style: Style) -> Iterator[str]:
             f"{plural(traffic.super_packets, 'super-packet')} counted as segments: an estimate"
         )
     if result.interrupted:
-        yield style.paint("interrupted: counts what was read so far", "warning")
+        yield style.paint(
+            shorten("interrupted: counts what was read so far", style.width), "warning"
+        )
 
 
 def _explanation(result: EncapsulationDiff, style: Style) -> Iterator[str]:

@@ -5,11 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from genevecap.decode.network_headers import (
-    has_more_fragments,
-    must_not_fragment,
-    packet_bytes_said,
-)
+from genevecap.decode.network_headers import fragmentation, packet_bytes_said
 from tests.build import packets as p
 from tests.properties.decoders import batch_of
 
@@ -34,8 +30,7 @@ def frames(packet, captured=None):
 )
 def test_whole_headers(packet, version, more, fixed, octets):
     made = frames(packet)
-    assert has_more_fragments(made, 0, 14, version) == more
-    assert must_not_fragment(made, 0, 14, version) == fixed
+    assert fragmentation(made, 0, 14, version) == (more, fixed)
     assert packet_bytes_said(made, 0, 14, version) == octets
 
 
@@ -43,11 +38,10 @@ def test_whole_headers(packet, version, more, fixed, octets):
 def test_what_was_not_captured_says_nothing(captured):
     first = p.ipv6(p.ipv6_fragment(bytes(96), more=1), 44)
     made = frames(first, captured)
-    assert has_more_fragments(made, 0, 14, 6) == (captured >= 14 + 44)
+    assert fragmentation(made, 0, 14, 6) == (captured >= 14 + 44, True)
     assert packet_bytes_said(made, 0, 14, 6) == (144 if captured >= 20 else 0)
     made = frames(p.ipv4(bytes(96), flags=3), captured)
-    assert has_more_fragments(made, 0, 14, 4) == (captured >= 22)
-    assert must_not_fragment(made, 0, 14, 4) == (captured >= 21)
+    assert fragmentation(made, 0, 14, 4) == (captured >= 22, captured >= 22)
 
 
 def test_what_is_no_ip_has_no_length():
