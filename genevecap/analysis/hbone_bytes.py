@@ -245,6 +245,15 @@ class HboneMeter:
 
     # --- answers ------------------------------------------------------------------------------
 
+    @property
+    def quality(self) -> tuple[int, int]:
+        """How well records could be seen: of several points with one connection the greatest."""
+        sides = (self.client, self.server)
+        return (
+            -sum(side.records.missed_bytes for side in sides),
+            sum(side.application_records for side in sides),
+        )
+
     def result(self, from_client: bool) -> HboneBytes:
         """Return what a direction cost so far."""
         side = self.client if from_client else self.server

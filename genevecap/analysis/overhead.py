@@ -19,6 +19,7 @@ from ..decode import DecodeSettings
 from ..decode.layers import protocol_name
 from .billing import LegBill, bills
 from .encapsulation import share
+from .hbone_account import HboneAccount
 from .hbone_bytes import HboneMeter
 from .inputs import Batch, Inputs, read_into
 from .mtu import MtuEvents, leg_of
@@ -198,8 +199,12 @@ class _Account:
             cooked=traffic.cooked,
         )
         extra = extra_legs(all_bills, self._interception, self._counter.redirected())
+        hbone = HboneAccount(self._counter.meters, all_bills)
         for bill in all_bills:
-            self._leg(bill, bill.leg in extra)
+            self._leg(bill, bill.leg in extra, hbone)
+        for host_only, found in hbone.inside():
+            octets = self._layers.hbone(found, host_only)
+            self._overhead += octets
         return OverheadResult(
             layers=self._layers.result(self._wire),
             mtu=point_mtus(
@@ -232,7 +237,7 @@ class _Account:
             interrupted=interrupted,
         )
 
-    def _leg(self, bill: LegBill, extra: bool) -> None:
+    def _leg(self, bill: LegBill, extra: bool, hbone: HboneAccount) -> None:
         own = payload = packets = 0
         for sighting in bill.own:
             number = self._segments.of(bill.leg, sighting.shape)
@@ -244,8 +249,9 @@ class _Account:
         overhead = self._layers.leg(bill, extra)
         application = 0 if extra else payload
         if is_hbone(bill.leg):
-            application, hbone = self._hbone(bill)
-            overhead += hbone
+            application = hbone.application_bytes(bill.leg)
+            found = hbone.of(bill.leg)
+            overhead += 0 if found is None else self._layers.hbone(found, bill.host_only)
         flow = self._flows[_forward(bill.leg)]
         flow.packets += packets
         flow.wire += own + around
@@ -260,16 +266,6 @@ class _Account:
             self._wire += own + around
             self._overhead += overhead
             self._application += application
-
-    def _hbone(self, bill: LegBill) -> tuple[int, int]:
-        """Return application data and overhead of one direction of an HBONE connection."""
-        from_client = bill.leg.destination_port == HBONE_PORT
-        client = bill.leg if from_client else bill.leg.reversed()
-        meter = self._counter.meters.get((bill.own[0].point, client))
-        if meter is None:
-            return 0, 0
-        found = meter.result(from_client)
-        return found.application_bytes, self._layers.hbone(found, bill.host_only)
 
     def _tunnels(self, bill: LegBill) -> int:
         """Add to the virtual networks; return the octets of all tunnels around a leg."""
