@@ -182,3 +182,61 @@ cdef inline uint64_t *likely_row(Table *t, uint32_t hash) noexcept nogil:
     """Return the row that this hash most likely means, NULL where there is none."""
     cdef uint64_t entry = t.slots[hash & t.mask]
     return t.rows + number_in(entry) * t.width if entry else NULL
+
+
+# The word `ports` of a flow holds both ports plus one and, above PORT_BITS, which are the key, the
+# number of its last tunnel plus one.
+cdef struct FlowRow:
+    uint64_t source_hi
+    uint64_t source_lo
+    uint64_t destination_hi
+    uint64_t destination_lo
+    uint64_t ports
+    uint64_t kind
+    uint64_t packets
+    uint64_t wire_bytes
+
+
+cdef struct TunnelRow:
+    uint64_t source_hi
+    uint64_t source_lo
+    uint64_t destination_hi
+    uint64_t destination_lo
+    uint64_t vni_port
+    uint64_t kind
+    uint64_t packets
+    uint64_t wire_bytes
+    uint64_t overhead_bytes
+    uint64_t inner_flows
+    uint64_t option_packets
+    int64_t first_ns
+    int64_t last_ns
+
+ctypedef TunnelRow *TunnelRef
+
+
+cdef inline int largest_tunnel_first(const void *one, const void *other) noexcept nogil:
+    """Compare for `qsort`: most packets, then most octets, then by key as `TunnelCount` has it."""
+    cdef const TunnelRow *a = (<const TunnelRef *>one)[0]
+    cdef const TunnelRow *b = (<const TunnelRef *>other)[0]
+    if a.packets != b.packets:
+        return 1 if a.packets < b.packets else -1
+    if a.wire_bytes != b.wire_bytes:
+        return 1 if a.wire_bytes < b.wire_bytes else -1
+    if a.kind >> 16 != b.kind >> 16:
+        return 1 if a.kind >> 16 > b.kind >> 16 else -1
+    if a.vni_port >> 32 != b.vni_port >> 32:
+        return 1 if <int32_t>(a.vni_port >> 32) > <int32_t>(b.vni_port >> 32) else -1
+    if (a.kind ^ b.kind) & 0xFF00:
+        return 1 if a.kind & 0xFF00 > b.kind & 0xFF00 else -1
+    if a.source_hi != b.source_hi:
+        return 1 if a.source_hi > b.source_hi else -1
+    if a.source_lo != b.source_lo:
+        return 1 if a.source_lo > b.source_lo else -1
+    if a.destination_hi != b.destination_hi:
+        return 1 if a.destination_hi > b.destination_hi else -1
+    if a.destination_lo != b.destination_lo:
+        return 1 if a.destination_lo > b.destination_lo else -1
+    if a.vni_port != b.vni_port:
+        return 1 if <int32_t>a.vni_port > <int32_t>b.vni_port else -1
+    return 1 if a.kind > b.kind else -1

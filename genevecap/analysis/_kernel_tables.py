@@ -25,7 +25,7 @@ from cython.cimports.genevecap._kernel_columns import (
     bind_frames,
 )
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from cython.cimports.libc.stdlib import calloc, free, realloc
+from cython.cimports.libc.stdlib import calloc, free, malloc, qsort, realloc
 from cython.cimports.libc.string import memset
 
 from ..columns import MAX_TUNNELS as MOST_TUNNELS
@@ -54,33 +54,6 @@ FLOW_WORDS = cython.declare(uint32_t, 8)
 TCP = cython.declare(uint64_t, 6)
 TUNNEL_WORDS = cython.declare(uint32_t, 16)
 
-# The word `ports` of a flow holds both ports plus one and, above PORT_BITS, which are the key, the
-# number of its last tunnel plus one.
-FlowRow = cython.struct(
-    source_hi=uint64_t,
-    source_lo=uint64_t,
-    destination_hi=uint64_t,
-    destination_lo=uint64_t,
-    ports=uint64_t,
-    kind=uint64_t,
-    packets=uint64_t,
-    wire_bytes=uint64_t,
-)
-TunnelRow = cython.struct(
-    source_hi=uint64_t,
-    source_lo=uint64_t,
-    destination_hi=uint64_t,
-    destination_lo=uint64_t,
-    vni_port=uint64_t,
-    kind=uint64_t,
-    packets=uint64_t,
-    wire_bytes=uint64_t,
-    overhead_bytes=uint64_t,
-    inner_flows=uint64_t,
-    option_packets=uint64_t,
-    first_ns=int64_t,
-    last_ns=int64_t,
-)
 OptionEntry = cython.struct(key=uint32_t, packets=uint64_t, occurrences=uint64_t, last=uint64_t)
 
 
@@ -125,6 +98,8 @@ def note_time(e: cython.pointer(TunnelRow), time_ns: int64_t) -> cython.void:
         if time_ns > e.last_ns:
             e.last_ns = time_ns
 
+
+new_tuple = tuple.__new__
 
 # The keys of `BLOCK` frames and of their tunnels: made before any of them is looked up, so that
 # the memory of the tables can be asked for in time.
@@ -179,6 +154,33 @@ def tunnel_key(
     k.words = pack(c.vni[t], c.destination_port[t])
     k.kind = tunnel_kind(c.kind[t], c.version[t], c.depth[t])
     k.hash = hash_of(SEED, k)
+
+
+@cython.cfunc
+def tunnel_count_of(e: TunnelRef):
+    """Return a row as a `TunnelCount`."""
+    # There may be tens of thousands, and the class's own constructor takes twice as long.
+    return new_tuple(
+        TunnelCount,
+        (
+            e.kind >> 16,
+            cython.cast(int32_t, e.vni_port >> 32),
+            (e.kind >> 8) & 0xFF,
+            e.source_hi,
+            e.source_lo,
+            e.destination_hi,
+            e.destination_lo,
+            cython.cast(int32_t, e.vni_port & LOW_HALF),
+            e.kind & 0xFF,
+            e.packets,
+            e.wire_bytes,
+            e.overhead_bytes,
+            e.inner_flows,
+            e.option_packets,
+            e.first_ns,
+            e.last_ns,
+        ),
+    )
 
 
 @cython.cclass
@@ -651,31 +653,19 @@ class KernelTables:
     def tunnels(self):
         """See `tables.SummaryTables`."""
         i: uint32_t
-        e: cython.pointer(TunnelRow)
-        rows = []
-        for i in range(self.tunnels_.used):
-            e = self.tunnel_row(i)
-            rows.append(
-                TunnelCount(
-                    e.kind >> 16,
-                    cython.cast(int32_t, e.vni_port >> 32),
-                    (e.kind >> 8) & 0xFF,
-                    e.source_hi,
-                    e.source_lo,
-                    e.destination_hi,
-                    e.destination_lo,
-                    cython.cast(int32_t, e.vni_port & LOW_HALF),
-                    e.kind & 0xFF,
-                    e.packets,
-                    e.wire_bytes,
-                    e.overhead_bytes,
-                    e.inner_flows,
-                    e.option_packets,
-                    e.first_ns,
-                    e.last_ns,
-                )
-            )
-        return rows
+        count: uint32_t = self.tunnels_.used
+        order = cython.cast(
+            cython.pointer(TunnelRef), malloc((count + 1) * cython.sizeof(TunnelRef))
+        )
+        if order == cython.NULL:
+            raise MemoryError
+        for i in range(count):
+            order[i] = self.tunnel_row(i)
+        qsort(order, count, cython.sizeof(TunnelRef), largest_tunnel_first)
+        try:
+            return [tunnel_count_of(order[i]) for i in range(count)]
+        finally:
+            free(order)
 
     @cython.cfunc
     def flow_count_of(self, e: cython.pointer(FlowRow)):

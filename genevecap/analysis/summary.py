@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from ..addresses import address_text, parse_address
@@ -167,8 +166,6 @@ def _optional(number: int) -> int | None:
 
 
 def _tunnels(counts: list[TunnelCount]) -> tuple[TunnelSummary, ...]:
-    rows = sorted(counts)  # by key, for those that are equal in what decides
-    rows.sort(key=itemgetter(9, 10), reverse=True)  # packets, wire_bytes
     return tuple(
         # Unpacked, and given by position: there may be tens of thousands, and names are slower.
         TunnelSummary(
@@ -202,7 +199,7 @@ def _tunnels(counts: list[TunnelCount]) -> tuple[TunnelSummary, ...]:
             _,
             first_ns,
             last_ns,
-        ) in rows
+        ) in counts
     )
 
 
@@ -316,20 +313,17 @@ def _tunnel_signs(tunnels: list[TunnelCount]) -> tuple[TunnelSign, ...]:
     """Return the tunnels with a redirect mode's VNI, and for each endpoint the largest other one.
 
     What else such an endpoint gets tells ztunnel from an underlay; one such tunnel is enough.
+    tunnels: largest first.
     """
     vnis = {vni for mode in modes().values() for vni in mode.vnis}
     chosen = [t for t in tunnels if t.vni in vnis]
-    ends = {_endpoint(t) for t in chosen}
+    ends = {(t.version, t.destination_hi, t.destination_lo) for t in chosen}
     others: dict[tuple[int, int, int], TunnelCount] = {}
     for t in tunnels if ends else ():
-        end = _endpoint(t)
+        end = (t.version, t.destination_hi, t.destination_lo)
         if end in ends and t.vni not in vnis:
-            others[end] = max(others.get(end, t), t, key=lambda row: (row.packets, row))
+            others.setdefault(end, t)
     return tuple(_tunnel_sign(t) for t in (*chosen, *others.values()))
-
-
-def _endpoint(t: TunnelCount) -> tuple[int, int, int]:
-    return t.version, t.destination_hi, t.destination_lo
 
 
 def _tunnel_sign(t: TunnelCount) -> TunnelSign:

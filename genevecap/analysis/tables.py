@@ -8,7 +8,9 @@ All of them merge in any order, bit for bit.  Memory grows with tunnels, options
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass
+from itertools import compress
 from typing import NamedTuple, Protocol, Self
 
 from ..columns import NO_TIME, DecodedBatch, FrameBatch
@@ -104,7 +106,7 @@ class SummaryTables(Protocol):
         """Return how many one-way flows there are."""
 
     def tunnels(self) -> list[TunnelCount]:
-        """Return all tunnels, in no order."""
+        """Return all tunnels, largest first: by packets; ties by octets, then by key."""
 
     def top_flows(self, most: int) -> list[FlowCount]:
         """Return the flows with most packets, largest first; ties by octets, then by key."""
@@ -136,6 +138,10 @@ def flow_order(flow: FlowCount) -> tuple[int, ...]:
     return (-flow.packets, -flow.wire_bytes, *flow[:9])
 
 
+def _tunnel_order(tunnel: TunnelCount) -> tuple[int, ...]:
+    return (-tunnel.packets, -tunnel.wire_bytes, *tunnel[:9])
+
+
 @dataclass(slots=True)
 class _Tunnel:
     packets: int = 0
@@ -154,6 +160,14 @@ class _Tunnel:
         self.last_ns = max(self.last_ns, time_ns)
 
 
+@dataclass(slots=True)
+class _Flow:
+    packets: int = 0
+    wire_bytes: int = 0
+    tunnel: _Tunnel | None = None
+    """Where it was last seen: asking `_inside` for every packet takes longer."""
+
+
 _Key = tuple[int, int, int, int, int, int, int, int, int]
 _OptionKey = tuple[int, int, int]
 _Tuple = tuple[int, ...]
@@ -165,29 +179,32 @@ class ReadableTables:
     def __init__(self) -> None:
         self._selected = 0
         self._tunnels: dict[_Key, _Tunnel] = {}
-        self._flows: dict[_Key, list[int]] = {}
+        self._flows: dict[_Key, _Flow] = {}
         self._inside: set[tuple[_Key, _Tuple]] = set()
         self._options: dict[_OptionKey, list[int]] = {}
-        self._stops: dict[tuple[int, int], int] = {}
+        self._stops: Counter[tuple[int, int]] = Counter()
         self._findings: dict[int, tuple[list[int], list[tuple[int, int]]]] = {}
 
     def update(self, frames: FrameBatch, decoded: DecodedBatch, capture: int) -> array[int]:
         """See `SummaryTables`."""
         d, syns = decoded, array("q")
-        for i in range(d.count):
-            if not d.keep[i]:
-                continue
+        kept = d.keep[: d.count]
+        self._stops.update(compress(zip(d.stop, d.stop_layer, strict=True), kept))
+        for i in compress(range(d.count), kept):
             row = d.first + i
             self._selected += 1
-            stop = (d.stop[i], d.stop_layer[i])
-            self._stops[stop] = self._stops.get(stop, 0) + 1
             if d.findings[i]:
                 self._count_findings(d.findings[i], capture, frames.frame[row])
             wire, time_ns = frames.wire_bytes[row], frames.time_ns[row]
             start, count = d.tunnel_start[i], d.tunnel_count[i]
-            flow = self._count_flow(d, i, wire)
+            key = self._count_flow(d, i, wire)
             for t in range(start, start + count):
-                self._count_tunnel(d, t, flow, wire, time_ns)
+                tunnel_key, tunnel = self._count_tunnel(d, t, wire, time_ns)
+                if key is not None:
+                    flow = self._flows[key]
+                    if flow.tunnel is not tunnel:
+                        flow.tunnel = tunnel
+                        self._see_inside(tunnel_key, tunnel, key)
             if d.tcp_flags[i] & 0x12 == 0x02:
                 syns.append(i)
         return syns
@@ -211,17 +228,22 @@ class ReadableTables:
             d.inner_source_port[i],
             d.inner_destination_port[i],
         )
-        counts = self._flows.get(key)
-        if counts is None:
-            self._flows[key] = [1, wire]
-        else:
-            counts[0] += 1
-            counts[1] += wire
+        flow = self._flows.get(key)
+        if flow is None:
+            flow = self._flows[key] = _Flow()
+        flow.packets += 1
+        flow.wire_bytes += wire
         return key
 
+    def _see_inside(self, key: _Key, tunnel: _Tunnel, flow: _Key) -> None:
+        pair = (key, flow[1:])  # without its VNI: a 5-tuple
+        if pair not in self._inside:
+            self._inside.add(pair)
+            tunnel.inner_flows += 1
+
     def _count_tunnel(
-        self, d: DecodedBatch, t: int, flow: _Key | None, wire: int, time_ns: int
-    ) -> None:
+        self, d: DecodedBatch, t: int, wire: int, time_ns: int
+    ) -> tuple[_Key, _Tunnel]:
         table = d.tunnels
         key = (
             table.kind[t],
@@ -241,12 +263,10 @@ class ReadableTables:
         tunnel.wire_bytes += wire
         tunnel.overhead_bytes += table.overhead_bytes[t]
         tunnel.seen(time_ns)
-        if flow is not None and (key, flow[1:]) not in self._inside:
-            self._inside.add((key, flow[1:]))  # without its VNI: a 5-tuple
-            tunnel.inner_flows += 1
         if table.option_count[t]:
             tunnel.option_packets += 1
             self._count_options(d, t)
+        return key, tunnel
 
     def _count_options(self, d: DecodedBatch, t: int) -> None:
         start, options = d.tunnels.option_start[t], d.options
@@ -283,16 +303,15 @@ class ReadableTables:
             tunnel.inner_flows = 0
         for key, _ in self._inside:
             self._tunnels[key].inner_flows += 1
-        for flow, counts in other._flows.items():
-            mine = self._flows.setdefault(flow, [0, 0])
-            mine[0] += counts[0]
-            mine[1] += counts[1]
+        for flow_key, flow in other._flows.items():
+            mine = self._flows.setdefault(flow_key, _Flow())
+            mine.packets += flow.packets
+            mine.wire_bytes += flow.wire_bytes
         for option, counts in other._options.items():
-            mine = self._options.setdefault(option, [0, 0, 0])
-            mine[0] += counts[0]
-            mine[1] += counts[1]
-        for stop, packets in other._stops.items():
-            self._stops[stop] = self._stops.get(stop, 0) + packets
+            ours = self._options.setdefault(option, [0, 0, 0])
+            ours[0] += counts[0]
+            ours[1] += counts[1]
+        self._stops.update(other._stops)
         for bit, (count, first) in other._findings.items():
             total, frames = self._findings.setdefault(bit, ([0], []))
             total[0] += count[0]
@@ -308,7 +327,7 @@ class ReadableTables:
 
     def tunnels(self) -> list[TunnelCount]:
         """See `SummaryTables`."""
-        return [
+        tunnels = [
             TunnelCount(
                 *key,
                 t.packets,
@@ -321,6 +340,8 @@ class ReadableTables:
             )
             for key, t in self._tunnels.items()
         ]
+        tunnels.sort(key=_tunnel_order)
+        return tunnels
 
     def top_flows(self, most: int) -> list[FlowCount]:
         """See `SummaryTables`."""
@@ -339,7 +360,8 @@ class ReadableTables:
         )
 
     def _largest(self, keys: list[_Key], most: int) -> list[FlowCount]:
-        flows = [FlowCount(*key, *self._flows[key]) for key in keys]
+        found = ((key, self._flows[key]) for key in keys)
+        flows = [FlowCount(*key, flow.packets, flow.wire_bytes) for key, flow in found]
         flows.sort(key=flow_order)
         return flows[:most]
 

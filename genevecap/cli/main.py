@@ -8,6 +8,7 @@ nothing here imports more than click and the error tree.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -78,7 +79,9 @@ class LazyGroup(click.Group):
         if not standalone_mode or complete_var in os.environ:
             return super().main(args, prog_name, complete_var, standalone_mode, **extra)
         _never_fail_to_encode()
-        sys.exit(_finish(self._run(args, prog_name, extra)))
+        code = _finish(self._run(args, prog_name, extra))
+        gc.freeze()  # what is left ends with the process: no need to look through all of it twice
+        sys.exit(code)
 
     def _run(self, args: Sequence[str] | None, prog_name: str, extra: dict[str, Any]) -> int:
         """Call the command and return the exit code, having printed the error if there was one."""

@@ -16,6 +16,10 @@ from .text import cells, shorten
 GAP = 2
 """Spaces between columns."""
 
+SCREEN_ROWS = 60
+"""Longer tables are laid out by tabulate; importing it takes longer than reading a small capture,
+so what fits a screen does without."""
+
 _COLOURS: dict[str, dict[str, str | bool]] = {
     "heading": {"bold": True},
     "title": {"dim": True},
@@ -87,8 +91,6 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], style: Style
 
     rows: one printable text per column; a column without any text is left out.
     """
-    from tabulate import tabulate
-
     widths = _fit(columns, rows, style.width)
     kept = [i for i, width in enumerate(widths) if width > 0]
     # The heading is a row like any other: as `headers=` it would be padded by two more columns.
@@ -98,8 +100,10 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], style: Style
     for row, line in zip(rows, plain[1:], strict=True):
         roles = [(role(row[i]) if (role := columns[i].role) else None) for i in kept]
         body.append([style.paint(text, each) for text, each in zip(line, roles, strict=True)])
-    if any(cells(text) != len(text) for line in plain for text in line):
+    if len(rows) <= SCREEN_ROWS or any(cells(text) != len(text) for line in plain for text in line):
         return _padded(body, plain, [columns[i].right for i in kept])
+    from tabulate import tabulate
+
     text = tabulate(
         body,
         tablefmt="plain",
@@ -112,7 +116,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], style: Style
 def _padded(
     body: Sequence[Sequence[str]], plain: Sequence[Sequence[str]], right: Sequence[bool]
 ) -> list[str]:
-    """Return lines padded by cells: tabulate pads by characters, and wide ones take two cells.
+    """Return lines padded by cells (tabulate pads by characters, and wide ones take two cells).
 
     plain: the texts of `body` without their colours.
     """

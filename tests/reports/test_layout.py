@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genevecap.reports import layout
 from genevecap.reports.layout import Column, Style, table
 from genevecap.reports.text import cells
 
@@ -70,3 +71,15 @@ def test_prose_and_headings_fit(width: int):
     style = Style(width=width)
     assert all(cells(line) <= width for line in style.prose("word " * 40, "  - "))
     assert cells(style.heading("Tunnels " * 3, "of them " * 20)) <= width
+
+
+CELLS = st.lists(st.text("aé1.:", min_size=1, max_size=9), min_size=3, max_size=3)
+
+
+@given(rows=st.lists(CELLS, min_size=1, max_size=4))
+def test_tabulate_and_our_own_padding_agree(rows: list[list[str]]):
+    columns = [Column(title="one"), Column(title="two", right=True), Column(title="three")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "SCREEN_ROWS", -1)
+        by_tabulate = table(columns, rows, Style())
+    assert table(columns, rows, Style()) == by_tabulate
