@@ -41,6 +41,8 @@ class Device(NamedTuple):
     name: str
     vni: int
     address: str
+    in_ztunnel: bool
+    """Whether it is in the ztunnel pod, not on the node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,10 @@ INBOUND_VNI = 1000
 OUTBOUND_VNI = 1001
 _DEVICES = {INBOUND_VNI: "istioin", OUTBOUND_VNI: "istioout"}
 DEVICES = (
-    Device("istioin", INBOUND_VNI, "192.168.126.1"),
-    Device("istioout", OUTBOUND_VNI, "192.168.127.1"),
-    Device("pistioin", INBOUND_VNI, "192.168.126.2"),
-    Device("pistioout", OUTBOUND_VNI, "192.168.127.2"),
+    Device("istioin", INBOUND_VNI, "192.168.126.1", in_ztunnel=False),
+    Device("istioout", OUTBOUND_VNI, "192.168.127.1", in_ztunnel=False),
+    Device("pistioin", INBOUND_VNI, "192.168.126.2", in_ztunnel=True),
+    Device("pistioout", OUTBOUND_VNI, "192.168.127.2", in_ztunnel=True),
 )
 """constants.go: InboundTun, InboundTunIP, ZTunnelInboundTunIP and those of OutboundTun.
 

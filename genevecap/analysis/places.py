@@ -234,8 +234,9 @@ def _inside_tunnels(members: list[Place]) -> dict[Role, set[Passage]]:
         for tunnel in member.traffic.underlay_tunnels:
             inside[Role.OVERLAY] |= inner[tunnel]
         for tunnel in member.traffic.ztunnel_tunnels:
-            if member.role in {Role.ZTUNNEL, Role.ZTUNNEL_VETH}:
-                inside[_device_role(tunnel, member.role)] |= inner[tunnel]
+            role = _device_role(tunnel, member.role)
+            if role is not None:
+                inside[role] |= inner[tunnel]
     return inside
 
 
@@ -253,11 +254,14 @@ def _behind_tunnels(member: Place, inside: dict[Role, set[Passage]]) -> Role | N
     return next((role for role in devices if passages <= inside[role]), None)
 
 
-def _device_role(tunnel: Tunnel, role: Role) -> Role:
-    """Return the role of the device that a tunnel of a redirect mode belongs to."""
-    names = [d.name for mode in modes().values() for d in mode.devices if d.vni == tunnel.vni]
-    inside_pod = role is Role.ZTUNNEL
-    return next(Role(name) for name in names if name.startswith("p") == inside_pod)
+def _device_role(tunnel: Tunnel, link: Role) -> Role | None:
+    """Return the role of the device behind a redirect mode's tunnel, at this end of the link."""
+    for mode in modes().values():
+        for device in mode.devices:
+            end = Role.ZTUNNEL if device.in_ztunnel else Role.ZTUNNEL_VETH
+            if device.vni == tunnel.vni and link is end:
+                return Role(device.name)
+    return None
 
 
 def _is_node(members: list[Place]) -> bool:

@@ -207,7 +207,7 @@ def _node_of(
             found = ends.get(member.traffic.macs, set())
             if len(found) == 1:
                 (node,) = found
-                return node, f"the other end of its link is in {node}"
+                return node, f"the link of this namespace ends in {node}"
     addresses = {a for m in members if m.role in POD_ROLES | {Role.LO} for a in m.own}
     found = {node for address in addresses for node in owners.get(address, ())}
     if len(found) == 1:

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from genevecap.addresses import parse_address
 from genevecap.analysis.point_traffic import is_unicast
 from genevecap.analysis.signs import FIRST_FRAMES, MOST_POINTS, SYNS_KEPT
+from genevecap.capture.manifest import Manifest
+from genevecap.capture.points import PointTable
 from tests.analysis.pointing import (
     ACK,
     MAC_1,
@@ -231,6 +235,41 @@ def test_nothing_to_judge_by(tmp_path):
     points = roles_of(path)
     assert [point.role for point in points] == ["unknown", "node-veth", "unknown"]
     assert points[0].evidence == ("no packets to judge by",)
+
+
+def test_what_a_manifest_says_stays(tmp_path):
+    """Neither the card beside it nor its twin changes that."""
+    text = """
+        [[point]]
+        match = "x/eth0"
+        role = "gateway"
+        [[point]]
+        match = "x/veth1"
+        addresses = ["10.9.9.9"]
+        node = "elsewhere"
+    """
+    manifest = Manifest.parse(text.encode(), "m")
+    path = write(tmp_path, "x", {"eth0": talk(), "veth1": talk(), "veth2": talk()})
+    eth0, veth1, veth2 = roles_of(path, points=PointTable(manifest))
+    assert found(eth0) == ("gateway", (POD,))
+    assert eth0.evidence == ("the manifest says so",)
+    assert found(veth1) == ("node-veth", ("10.9.9.9",))
+    assert (veth1.node, veth2.node) == ("elsewhere", "x")
+
+
+LINKS = st.sampled_from([1, SLL, SLL2, NULL, 101])
+FRAMES = st.lists(st.sampled_from([*talk(), tunnelled(frame(), vni=1001, port=6081)]), max_size=6)
+
+
+@given(link=LINKS, frames=FRAMES, cut=st.integers(0, 80), flip=st.integers(0, 80))
+def test_any_frames_give_roles(tmp_path_factory, link, frames, cut, flip):
+    folder = tmp_path_factory.mktemp("any")
+    broken = [
+        data[:cut] + bytes(octet ^ 0xFF for octet in data[cut : cut + 2]) + data[cut + 2 :]
+        for data in frames
+    ]
+    path = write(folder, "x", {"eth0": broken, None: [data[:flip] for data in frames]}, link=link)
+    assert len(roles_of(path)) >= (2 if link != SLL2 else 0)
 
 
 # --- the sample ---
