@@ -160,7 +160,9 @@ class Traffic:
             more, fixed = fragmentation(frames, row, outermost, outer_version)
             if begin < inside:  # no IP in there
                 version, begin = 0, inside
-                size = self._other_bytes(d, i, begin, wire)
+                said = packet_bytes_said(frames, row, outermost, outer_version)
+                end = min(wire, outermost + said) if said else wire
+                size = self._other_bytes(d, i, begin, end)
             if more:
                 whole = packet_bytes_said(frames, row, begin, version)
         elif not version:
@@ -201,12 +203,12 @@ class Traffic:
         )
 
     @staticmethod
-    def _other_bytes(d: DecodedBatch, i: int, begin: int, wire: int) -> int:
-        """Return the octets of a network-layer packet that is no IP: ARP, or to the end."""
-        end = d.layer_start[i] + d.layer_count[i]
-        if end > d.layer_start[i] and d.layers.code[end - 1] == Layer.ARP:
+    def _other_bytes(d: DecodedBatch, i: int, begin: int, end: int) -> int:
+        """Return the octets of a network-layer packet that is no IP: ARP, or up to `end`."""
+        layers = d.layer_start[i] + d.layer_count[i]
+        if layers > d.layer_start[i] and d.layers.code[layers - 1] == Layer.ARP:
             return ARP_BYTES
-        return max(wire - begin, 0)
+        return max(end - begin, 0)
 
     def _tunnels(self, d: DecodedBatch, i: int) -> tuple[int, tuple[TunnelShape, ...]]:
         """Return the number of a frame's stack, and the parts of its tunnels."""

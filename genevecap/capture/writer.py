@@ -34,6 +34,7 @@ NANOSECONDS = 9
 PCAP_NANOSECONDS = 0xA1B23C4D
 _SNAPLEN = 262_144
 _MOST_OPTION_BYTES = 0xFFFF
+_MOST_LINK_TYPE = 0xFFFF
 _NS = 10**9
 
 
@@ -114,11 +115,14 @@ class PcapngWriter:
         """Return the number of an interface, and its description where it is new.
 
         early: for packets before 1970, whose times are counted from long before.
+        Raises UsageError where the format has no place for its link type.
         """
         _, name, link_type = place
         known = self._interfaces.get((place, early))
         if known is not None:
             return known, b""
+        if link_type > _MOST_LINK_TYPE:
+            raise UsageError(f"pcapng has no link type {link_type}: name the file .pcap")
         number = len(self._interfaces)
         self._interfaces[place, early] = number
         options = [] if name is None else [(IF_NAME, _text(name))]

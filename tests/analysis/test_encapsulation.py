@@ -196,6 +196,12 @@ def test_padding_is_no_traffic(tmp_path):
     assert result.traffic.inner_bytes == 40
 
 
+def test_what_is_neither_ip_nor_arp_ends_with_the_outer_packet(tmp_path):
+    frame = in_vxlan(p.ethernet(bytes(46), 0x88CC)) + bytes(10)
+    result = diff(tmp_path, frame)
+    assert (result.traffic.packets, result.traffic.inner_bytes) == (1, 46)
+
+
 def test_the_outermost_tunnel_counts_where_they_are_nested(tmp_path):
     nested = in_vxlan(in_geneve(inner(100)))
     result = diff(tmp_path, nested)

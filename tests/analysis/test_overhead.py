@@ -12,6 +12,8 @@ from genevecap.analysis.results import Problem
 from genevecap.capture.spec import CaptureSpec
 from tests.build import captures as c
 from tests.build import packets as p
+from tests.decode.vectors import VECTORS
+from tests.properties.decoders import mutated, prefixes
 
 from .test_mtu import CLUSTER, OVN, in_geneve, in_vxlan
 
@@ -214,6 +216,28 @@ def test_a_capture_of_all_interfaces_at_once(tmp_path):
     assert result.totals.packets == 1
     assert layer(result, "vxlan").packets == 1
     assert result.totals.application_bytes == 100
+
+
+def test_whatever_the_octets_are(tmp_path):
+    """Mutated and cut frames, as one capture of each link type: an answer that adds up."""
+    frames = [(vector.link_type, vector.data, vector.original_length) for vector in VECTORS]
+    made = [*prefixes(frames), *mutated(frames, 5_000, 11)]
+    for link in {link for link, _, _ in made}:
+        path = tmp_path / f"{link}.pcap"
+        records = (
+            c.pcap_record(data, seconds=i, original=original & 0xFFFF_FFFF)
+            for i, (of, data, original) in enumerate(made)
+            if of == link
+        )
+        path.write_bytes(c.pcap_header(link=link) + b"".join(records))
+    specs = [CaptureSpec.parse(str(path)) for path in sorted(tmp_path.glob("*.pcap"))]
+    result = overhead(specs)
+    assert len(result.layers) > 5
+    network = [each for each in result.layers if not each.host_only]
+    assert sum(each.overhead_bytes for each in network) == result.totals.overhead_bytes
+    for each in result.layers:
+        assert 0 <= each.per_packet.min <= each.per_packet.p50 <= each.per_packet.max
+    assert all(row.largest_packet_bytes >= 0 for row in result.mtu)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,12 @@ def test_pcap_has_no_place_for_everything(tmp_path):
     assert read(tmp_path / "empty.pcap")[0] == []
 
 
+def test_pcapng_has_link_types_of_16_bits():
+    with pytest.raises(UsageError, match=r"name the file \.pcap"):
+        PcapngWriter().packet((0, None, 65_536), 0, b"", 0, ())
+    assert PcapWriter().packet((0, None, 65_536), 0, b"", 0, ())
+
+
 def test_files_appear_whole_or_not_at_all(tmp_path):
     path = tmp_path / "out"
 
