@@ -18,9 +18,11 @@ from ..columns import TunnelKind
 from ..decode import DecodeSettings
 from ..decode.layers import Layer
 from .billing import bills
+from .encapsulation_hops import KINDS, encapsulation_hops
 from .encapsulation_results import (
     Encapsulation,
     EncapsulationDiff,
+    EncapsulationHop,
     Feature,
     InnerTraffic,
     ObservedEncapsulation,
@@ -122,10 +124,18 @@ def diff_encapsulations(
         return EncapsulationDiff(
             traffic=nothing, encapsulations=tuple(rows), observed=(), features=features()
         )
-    inputs = Inputs(specs, settings or DecodeSettings(), selector or Selector(), note, progress)
+    settings, selector = settings or DecodeSettings(), selector or Selector()
+    inputs = Inputs(specs, settings, selector, note, progress)
     traffic = Traffic()
     interrupted = read_into(inputs, lambda batch: traffic.update(batch.frames, batch.decoded))
-    found = _gather(traffic)
+    sightings = traffic.result()
+    found = _gather(traffic, sightings)
+    hops: tuple[EncapsulationHop, ...] = ()
+    no_latency = None
+    if found.traffic.observed == "both" and not interrupted:
+        hops, no_latency = encapsulation_hops(
+            specs, sightings, inputs.points.names, settings=settings, selector=selector
+        )
     return EncapsulationDiff(
         traffic=found.traffic,
         encapsulations=tuple(
@@ -133,6 +143,8 @@ def diff_encapsulations(
         ),
         observed=found.observed,
         features=features(),
+        latency=hops,
+        no_latency=no_latency,
         paths=inputs.read_paths(),
         problems=tuple(problems),
         interrupted=interrupted,
@@ -260,11 +272,8 @@ def share(part: int, whole: int) -> float:
 
 # --- captures ----------------------------------------------------------------------------------
 
-_KINDS = {TunnelKind.VXLAN: "vxlan", TunnelKind.GENEVE: "geneve"}
 
-
-def _gather(traffic: Traffic) -> _Gathered:
-    sightings = traffic.result()
+def _gather(traffic: Traffic, sightings: Sequence[Sighting]) -> _Gathered:
     segments = SegmentCounts(sightings, traffic.mss)
     all_bills = bills(sightings, segments, traffic.loopback, _compared_level, cooked=traffic.cooked)
     by_kind: dict[str, Counter[Parcel]] = {"vxlan": Counter(), "geneve": Counter()}
@@ -273,7 +282,7 @@ def _gather(traffic: Traffic) -> _Gathered:
     super_packets = 0
     for bill in all_bills:
         for level, seen in bill.levels.items():
-            kind = _KINDS[TunnelKind(level.kind)]
+            kind = KINDS[TunnelKind(level.kind)]
             for sighting in seen:
                 number = segments.of(bill.leg, sighting.shape)
                 super_packets += sighting.frames * (number > 1)
@@ -316,7 +325,7 @@ def _gather(traffic: Traffic) -> _Gathered:
 
 def _compared_level(sighting: Sighting) -> tuple[Level, ...]:
     """Return the outermost tunnel that is VXLAN or Geneve, if there is any."""
-    return tuple(level for level in sighting.stack if level.kind in _KINDS)[:1]
+    return tuple(level for level in sighting.stack if level.kind in KINDS)[:1]
 
 
 def _add_parcels(

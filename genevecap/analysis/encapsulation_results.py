@@ -76,6 +76,26 @@ class ObservedEncapsulation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncapsulationHop:
+    """How long it took to put packets into a tunnel, or to take them out of it, at one place."""
+
+    kind: str
+    """`vxlan` or `geneve`."""
+    step: str
+    """`encapsulate` or `decapsulate`."""
+    origin: str
+    """Capture point before."""
+    to: str
+    packets: int
+    measured: bool
+    """False where the kernel kept the time stamp of the point before."""
+    p50_ns: int | None
+    p99_ns: int | None
+    uncertainty_ns: int | None
+    """Half the width of the 95 % interval of p50."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
     """How the two formats differ in one respect, and where that is said."""
 
@@ -93,6 +113,10 @@ class EncapsulationDiff:
     encapsulations: tuple[Encapsulation, ...]
     observed: tuple[ObservedEncapsulation, ...]
     features: tuple[Feature, ...]
+    latency: tuple[EncapsulationHop, ...] = ()
+    """Where the captures hold both formats."""
+    no_latency: str | None = None
+    """Why there is none although they do."""
     paths: tuple[str, ...] = ()
     """Captures that were read."""
     problems: tuple[Problem, ...] = ()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..analysis.select import Selector
     from ..decode.settings import DecodeSettings
 
-TABLES = ("encapsulations", "observed", "features")
+TABLES = ("encapsulations", "observed", "latency", "features")
 
 
 @click.group(

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from .layout import Column, Style, table
 from .machine import Row, fields
-from .text import count, plural, printable, shorten, size
+from .text import count, duration, plural, printable, shorten, size
 
 if TYPE_CHECKING:
     from ..analysis.encapsulation_results import Encapsulation, EncapsulationDiff
 
 SCHEMA = "genevecap/diff-encapsulation/1"
 
-TABLES = ("encapsulations", "observed", "features")
+TABLES = ("encapsulations", "observed", "latency", "features")
 """Lists that `--table` offers; csv and ndjson give the first one."""
 
 CSV_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -48,6 +48,17 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "wire_bytes",
         "overhead_share",
     ),
+    "latency": (
+        "kind",
+        "step",
+        "from",
+        "to",
+        "packets",
+        "measured",
+        "p50_ns",
+        "p99_ns",
+        "uncertainty_ns",
+    ),
     "features": ("feature", "vxlan", "geneve", "source"),
 }
 
@@ -61,6 +72,7 @@ def document(result: EncapsulationDiff, only: str | None = None) -> Row:
         "traffic": fields(result.traffic),
         "encapsulations": rows(result, "encapsulations"),
         "observed": rows(result, "observed"),
+        "latency": rows(result, "latency"),
         "features": rows(result, "features"),
         "interrupted": result.interrupted,
     }
@@ -69,7 +81,11 @@ def document(result: EncapsulationDiff, only: str | None = None) -> Row:
 def rows(result: EncapsulationDiff, name: str) -> list[Row]:
     """Return one list of the answer as rows with the keys of the JSON document."""
     values: Sequence[Any] = getattr(result, name)
-    return [fields(value) for value in values]
+    made = [fields(value) for value in values]
+    if name == "latency":
+        return [{"kind": row["kind"], "step": row["step"], "from": row.pop("origin"), **row}
+                for row in made]  # fmt: skip
+    return made
 
 
 def lines(result: EncapsulationDiff, style: Style, only: str | None = None) -> Iterator[str]:
@@ -88,6 +104,7 @@ def lines(result: EncapsulationDiff, style: Style, only: str | None = None) -> I
         yield ""
         yield style.heading("As captured")
         yield from table(*_observed(result), style)
+    yield from _latency_lines(result, style)
     yield ""
     yield style.heading("Features", "how the formats differ besides octets")
     yield from _features_in_full(result, style)
@@ -213,6 +230,41 @@ def _observed(result: EncapsulationDiff) -> tuple[Sequence[Column], list[list[st
     ]
 
 
+def _latency_lines(result: EncapsulationDiff, style: Style) -> Iterator[str]:
+    if result.latency:
+        yield ""
+        yield style.heading("Time", "into tunnels and out of them, as captured")
+        yield from table(*_latency(result), style)
+    elif result.no_latency is not None:
+        yield from style.prose(f"no times: {printable(result.no_latency)}")
+
+
+def _latency(result: EncapsulationDiff) -> tuple[Sequence[Column], list[list[str]]]:
+    columns = (
+        Column(title="format"),
+        Column(title="step"),
+        Column(title="from", floor=12, middle=True),
+        Column(title="to", floor=12, middle=True),
+        Column(title="packets", right=True),
+        Column(title="p50", right=True),
+        Column(title="± p50", right=True, drop=2),
+        Column(title="p99", right=True, drop=1),
+    )
+    return columns, [
+        [
+            hop.kind,
+            hop.step if hop.measured else f"{hop.step}, not measured",
+            printable(hop.origin),
+            printable(hop.to),
+            count(hop.packets),
+            *("-" if ns is None else duration(ns) for ns in (
+                hop.p50_ns, hop.uncertainty_ns, hop.p99_ns,
+            )),
+        ]
+        for hop in result.latency
+    ]  # fmt: skip
+
+
 def _features(result: EncapsulationDiff) -> tuple[Sequence[Column], list[list[str]]]:
     columns = (
         Column(title="feature"),
@@ -235,5 +287,6 @@ def _features_in_full(result: EncapsulationDiff, style: Style) -> Iterator[str]:
 _BUILDERS = {
     "encapsulations": _encapsulations,
     "observed": _observed,
+    "latency": _latency,
     "features": _features,
 }

@@ -16,8 +16,11 @@ from genevecap.analysis.encapsulation import (
     features,
     split,
 )
+from genevecap.analysis.encapsulation_hops import encapsulation_hops
 from genevecap.analysis.encapsulation_results import EncapsulationDiff, ObservedEncapsulation
+from genevecap.analysis.select import Selector
 from genevecap.capture.spec import CaptureSpec
+from genevecap.decode import DecodeSettings
 from tests.build import captures as c
 from tests.build import packets as p
 
@@ -246,6 +249,19 @@ def test_a_first_fragment_of_ipv6_too(tmp_path):
     whole = p.udp(p.vxlan(inner(1446)), 50000, 4789)
     frame = p.ethernet(p.ipv6(p.ipv6_fragment(whole[:1448], more=1), 44), 0x86DD)
     assert diff(tmp_path, frame).traffic.inner_bytes == 1486
+
+
+def test_hops_need_captures_that_can_be_read_twice():
+    hops, why = encapsulation_hops(
+        [CaptureSpec.parse("-")], [], [], settings=DecodeSettings(), selector=Selector()
+    )
+    assert (hops, why) == ((), "an input can be read only once")
+
+
+def test_both_formats_without_a_packet_on_both_sides(tmp_path):
+    result = diff(tmp_path, in_vxlan(inner(100)), in_geneve(inner(100, source_port=7)))
+    assert result.latency == ()
+    assert "both inside and outside" in result.no_latency
 
 
 def test_features_have_sources():

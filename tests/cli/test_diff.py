@@ -60,15 +60,38 @@ def test_keys_of_the_contract(run):
     assert {row["packet_bytes"] for row in sizes} == {64, 128, 256, 512, 1024, 1460, 9000, 340}
 
 
+BOTH = (GENEVE, "vxlan-kernel.pcapng", "--same-clock")
+
+
 @pytest.mark.parametrize("name", command.TABLES)
 def test_every_table_in_every_format(run, name):
     assert encapsulation.TABLES == command.TABLES
-    assert run(GENEVE, "--table", name).exit_code == 0
-    rows = list(csv.DictReader(io.StringIO(run(GENEVE, "--table", name, "--format", "csv").stdout)))
-    lines = run(GENEVE, "--table", name, "--format", "ndjson").stdout.splitlines()
+    assert run(*BOTH, "--table", name).exit_code == 0
+    rows = list(csv.DictReader(io.StringIO(run(*BOTH, "--table", name, "--format", "csv").stdout)))
+    lines = run(*BOTH, "--table", name, "--format", "ndjson").stdout.splitlines()
     assert [set(json.loads(line)) for line in lines] == [set(row) for row in rows] != []
-    document = json.loads(run(GENEVE, "--table", name, "--format", "json").stdout)
+    document = json.loads(run(*BOTH, "--table", name, "--format", "json").stdout)
     assert list(document) == ["schema", name]
+
+
+def test_times_of_both_formats_side_by_side(run):
+    document = json.loads(run(*BOTH, "--format", "json").stdout)
+    assert document["traffic"]["observed"] == "both"
+    hops = {(hop["kind"], hop["step"], hop["from"], hop["to"]): hop for hop in document["latency"]}
+    into = hops["geneve", "encapsulate", "geneve-ovs/pod-a1", "geneve-ovs/eth0"]
+    out = hops["vxlan", "decapsulate", "vxlan-kernel/eth0", "vxlan-kernel/flannel.1"]
+    assert into["packets"] > 10
+    assert into["p50_ns"] > out["p50_ns"] > 0
+    assert {kind for kind, *_ in hops} == {"geneve", "vxlan"}
+    assert "Time  into tunnels and out of them" in run(*BOTH).stdout
+
+
+def test_times_need_one_clock(run):
+    result = run(*BOTH[:2])
+    assert result.exit_code == 0
+    assert "no times: " in result.stdout
+    assert json.loads(run(*BOTH[:2], "--format", "json").stdout)["latency"] == []
+    assert "no times" not in run(GENEVE).stdout
 
 
 def test_selectors(run, samples):
