@@ -154,18 +154,23 @@ class HopTable:
         code = (code << _POINT_BITS) | rows.point[a]
         code = (code << _POINT_BITS) | rows.point[b]
         hop = self._index(code)
-        elapsed = rows.time_ns[b] - rows.time_ns[a]
         hops = len(self._codes)
         for column in (self._times, self._added, self._least, self._most, self._most_added):
             column.reach(hops)
-        _count(self._times.values, hop, bin_of(elapsed))
-        np.minimum.at(self._least.values, hop, elapsed)
-        np.maximum.at(self._most.values, hop, elapsed)
+        elapsed = rows.time_ns[b] - rows.time_ns[a]
+        place = bin_of(elapsed)
+        least, most = _count(self._times.values, hop, place)
+        ends = np.flatnonzero((place == least[hop]) | (place == most[hop]))
+        np.minimum.at(self._least.values, hop[ends], elapsed[ends])
+        np.maximum.at(self._most.values, hop[ends], elapsed[ends])
+        # A piece is shorter than what it was cut from, which is no matter of headers.
         whole = np.flatnonzero(rows.length[a] == rows.length[b])
+        hop = hop[whole]
         added = rows.wire_bytes[b[whole]].astype(np.int64) - rows.wire_bytes[a[whole]]
-        np.maximum.at(self._most_added.values, hop[whole], added)
         place = np.clip(added + _ADDED_ZERO, 0, _ADDED_BINS - 1)
-        _count(self._added.values, hop[whole], place)
+        _, most = _count(self._added.values, hop, place)
+        ends = np.flatnonzero(place == most[hop])
+        np.maximum.at(self._most_added.values, hop[ends], added[ends])
 
     def _index(self, code: Array) -> Array:
         """Return the number of each hop, giving new ones a number."""
@@ -268,7 +273,10 @@ def _kinds(rows: Sightings, a: Array, b: Array) -> Array:
     return found
 
 
-def _count(table: Array, row: Array, column: Array) -> None:
-    """Add one to a table at each (row, column)."""
+def _count(table: Array, row: Array, column: Array) -> tuple[Array, Array]:
+    """Add one to a table at each (row, column); return the first and last column hit by row."""
     width = table.shape[1]
-    table += np.bincount(row * width + column, minlength=table.size).reshape(table.shape)
+    found = np.bincount(row * width + column, minlength=table.size).reshape(table.shape)
+    table += found
+    hit = found != 0
+    return np.argmax(hit, axis=1), width - 1 - np.argmax(hit[:, ::-1], axis=1)

@@ -58,20 +58,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..columns import NO_TIME
 from .identity_order import CLOSE_NS, travel_order
 from .identity_special import Special, repeated_paths, resegmented_paths
 from .legs import Legs
 from .segments import Array
-from .sightings import Sightings, concatenate
+from .sidebyside import Piece
+from .sightings import Openings, Sightings, concatenate
 
 WINDOW_NS = 10_000_000_000
-PASS_ROWS = 1 << 20
-"""Sightings that a pass waits for, unless what is held is older than two windows."""
+PASS_ROWS = 3 << 18
+"""New sightings that a pass waits for."""
 MAX_HELD = 1 << 20
 """Sightings that are held beyond a pass; the window gets shorter where it would be more."""
 
 _HIGH = np.uint64(0xFFFF_FFFF_0000_0000)
-_LOW = np.uint64(0x0000_0000_FFFF_FFFF)
 _RANGE_BITS = 34
 _END = 2**63 - 1
 
@@ -110,74 +111,99 @@ class Matcher:
     counts: Counts = field(default_factory=Counts)
     shortest_ns: int | None = None
     """The shortest window that was kept, where memory did not allow the whole one."""
-    _held: list[Sightings] = field(default_factory=list)
-    _rows: int = 0
-    _next: int = PASS_ROWS
+    late: int = 0
+    """Sightings that came when the packets of their time had been given out."""
+    _held: Sightings | None = None
+    """Sorted by packet, then by time."""
+    _fresh: list[Sightings] = field(default_factory=list)
+    _openings: list[Openings] = field(default_factory=list)
+    _waiting: int = 0
+    _done_ns: int = NO_TIME
 
-    def update(self, rows: Sightings, until_ns: int) -> Iterator[Paths]:
-        """Take sightings that are complete up to `until_ns`; yield packets that are complete."""
-        if len(rows):
-            self.legs.settle(rows)
-            self._held.append(rows)
-            self._rows += len(rows)
-        if self._rows >= self._next and until_ns != _END:
-            yield self._pass(until_ns)
+    def update(self, piece: Piece) -> Iterator[Paths]:
+        """Take sightings; yield packets that are complete."""
+        self._fresh.append(piece.rows)
+        if piece.openings is not None:
+            self._openings.append(piece.openings)
+        self._waiting += len(piece.rows)
+        # While captures are being opened nothing is known to be complete.
+        if self._waiting >= PASS_ROWS and piece.complete_ns > NO_TIME + self.window_ns:
+            yield self._pass(piece.complete_ns)
 
     def finish(self) -> Iterator[Paths]:
         """Yield what is left, as if the window had passed."""
-        if self._rows:
+        if self._fresh or self._held is not None:
             yield self._pass(_END)
 
-    def _pass(self, until_ns: int) -> Paths:
-        rows = concatenate(self._held) if len(self._held) > 1 else self._held[0]
-        if np.any(rows.time_ns[1:] < rows.time_ns[:-1]):
-            rows = rows.take(np.argsort(rows.time_ns, kind="stable"))
-        final_ns = self._final_before(rows, until_ns)
-        order, start = self._packets(rows)
+    def _pass(self, complete_ns: int) -> Paths:
+        rows, order = self._gather()
+        start = self._packets(rows, order)
         first_ns = np.minimum.reduceat(rows.time_ns[order], start)
-        final = first_ns < final_ns
+        self._done_ns = self._final_before(rows.time_ns, complete_ns)
+        final = first_ns < self._done_ns
         paths = self._paths(rows, order, start, final)
-        keep = np.ones(len(rows), bool)
-        keep[order[np.repeat(final, np.diff(np.append(start, len(order))))]] = False
-        self._held = [rows.take(keep)]
-        self._rows = len(self._held[0])
-        self._next = self._rows + PASS_ROWS
+        kept = order[np.repeat(~final, _sizes(start, len(order)))]
+        self._held = rows.take(kept) if len(kept) else None
         return paths
 
-    def _final_before(self, rows: Sightings, until_ns: int) -> int:
-        """Return which packets are complete: those that began before the window."""
-        if until_ns == _END:
-            return _END
-        final_ns = until_ns - self.window_ns
-        if len(rows) > MAX_HELD:
-            oldest_kept = int(rows.time_ns[-MAX_HELD])
-            if oldest_kept > final_ns:
-                window_ns = max(until_ns - oldest_kept, 0)
-                self.shortest_ns = min(window_ns, self.shortest_ns or window_ns)
-                return oldest_kept
-        return final_ns
+    def _gather(self) -> tuple[Sightings, Array]:
+        """Return all sightings, and their order by packet and time.
 
-    def _packets(self, rows: Sightings) -> tuple[Array, Array]:
-        """Return rows sorted by packet (then time), and where each packet begins.
-
-        Pieces of one super-packet count as one here.
+        What was held is in that order already, so that sorting all of them is a merge.
         """
-        begin = (rows.sequence - rows.content.astype(np.uint32)).astype(np.uint64)
-        order = np.argsort((rows.content & _HIGH) | begin, kind="stable")
-        content, begin = rows.content[order], begin[order].astype(np.int64)
-        end = begin + np.maximum(rows.length[order], 1)
+        if self._openings:
+            self.legs.learn(Openings.concatenate(self._openings))
+        parts = [self._held] if self._held is not None else []
+        held = len(self._held) if self._held is not None else 0
+        if self._fresh:
+            fresh = concatenate(self._fresh)
+            self.legs.settle(fresh)
+            self.late += int(np.count_nonzero(fresh.time_ns < self._done_ns))
+            parts.append(fresh)
+        self._held, self._fresh, self._openings, self._waiting = None, [], [], 0
+        rows = concatenate(parts) if len(parts) > 1 else parts[0]
+        by_time = np.argsort(rows.time_ns[held:], kind="stable") + held
+        order = np.concatenate((np.arange(held), by_time))
+        place = _place(rows, order)
+        by_packet = np.argsort(place[held:], kind="stable") + held
+        order[held:] = order[by_packet]
+        place[held:] = place[by_packet]
+        return rows, order[np.argsort(place, kind="stable")]
+
+    def _final_before(self, time_ns: Array, complete_ns: int) -> int:
+        """Return which packets are complete: those that began before the window."""
+        if complete_ns == _END:
+            return _END
+        final_ns = max(complete_ns, NO_TIME + self.window_ns) - self.window_ns
+        if np.count_nonzero(time_ns >= final_ns) > MAX_HELD:
+            nth = len(time_ns) - MAX_HELD
+            final_ns = int(np.partition(time_ns, nth)[nth])
+            window_ns = max(complete_ns - final_ns, 0)
+            self.shortest_ns = min(window_ns, self.shortest_ns or window_ns)
+        return max(final_ns, self._done_ns)
+
+    def _packets(self, rows: Sightings, order: Array) -> Array:
+        """Return where each packet begins in the order; pieces of a super-packet are one here.
+
+        What came late may be out of the order of time within its packet: that is put right.
+        """
+        content, time_ns = rows.content[order], rows.time_ns[order]
+        begin = (rows.sequence[order] - content.astype(np.uint32)).astype(np.int64)
         other = np.empty(len(order), bool)
         other[0] = True
         np.not_equal(content[1:], content[:-1], out=other[1:])
+        same = (begin[1:] == begin[:-1]) & ~other[1:]
+        if _put_in_time_order(order, time_ns, same):
+            time_ns = rows.time_ns[order]
         base = np.cumsum(other) << _RANGE_BITS
-        reached = np.maximum.accumulate(base + end)
-        other[1:] |= (base + begin)[1:] >= reached[:-1]
-        time_ns = rows.time_ns[order]
+        base += begin
+        reached = np.maximum.accumulate(base + np.maximum(rows.length[order], 1))
+        other[1:] |= base[1:] >= reached[:-1]
         other[1:] |= (begin[1:] == begin[:-1]) & (time_ns[1:] - time_ns[:-1] > self.window_ns)
-        return order, np.flatnonzero(other)
+        return np.flatnonzero(other)
 
     def _paths(self, rows: Sightings, order: Array, start: Array, final: Array) -> Paths:
-        size = np.diff(np.append(start, len(order)))
+        size = _sizes(start, len(order))
         resegmented, repeated = _special(rows, order, start, size)
         ordinary = final & ~resegmented & ~repeated
         chosen = order[np.repeat(ordinary, size)]
@@ -210,6 +236,34 @@ class Matcher:
         self.counts.matched += special.matched
         self.counts.unmatched += special.unmatched
         self.counts.ambiguous += special.ambiguous
+
+
+def _put_in_time_order(order: Array, time_ns: Array, same: Array) -> bool:
+    """Sort runs of equal rows by time, in place, where they are not; tell whether any was.
+
+    same: whether a row is equal to the one before it, from the second on.
+    """
+    back = np.flatnonzero(same & (time_ns[1:] < time_ns[:-1]))
+    if not len(back):
+        return False
+    start = np.concatenate(([0], np.flatnonzero(~same) + 1))
+    runs = np.unique(np.searchsorted(start, back, side="right") - 1)
+    size = _sizes(start, len(order))[runs]
+    at = np.repeat(start[runs] - np.cumsum(size) + size, size) + np.arange(size.sum())
+    order[at] = order[at][np.lexsort((time_ns[at], np.repeat(runs, size)))]
+    return True
+
+
+def _place(rows: Sightings, order: Array) -> Array:
+    """Return by what packets are sorted: part of their identity, and their first octet."""
+    content = rows.content[order]
+    begin: Array = rows.sequence[order] - content.astype(np.uint32)
+    place: Array = (content & _HIGH) | begin
+    return place
+
+
+def _sizes(start: Array, total: int) -> Array:
+    return np.diff(np.append(start, total))
 
 
 def _special(rows: Sightings, order: Array, start: Array, size: Array) -> tuple[Array, Array]:

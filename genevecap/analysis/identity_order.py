@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .segments import Array
-from .sightings import Sightings, mix
+from .segments import Array, mix
+from .sightings import Sightings
 
 CLOSE_NS = 1_000
 """Times on one clock that are nearer than this may be the wrong way round."""

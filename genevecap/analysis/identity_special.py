@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .identity_order import CLOSE_NS
-from .segments import Array
-from .sightings import IS_IPV4, Sightings, mix
+from .segments import Array, mix
+from .sightings import IS_IPV4, Sightings
 
 _BLOCK_BITS = 34
 

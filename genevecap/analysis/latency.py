@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -22,9 +23,11 @@ from .legs import Legs
 from .progress import Progress
 from .results import Problem
 from .roles import PointRole, RoleSigns
-from .segments import SYN, Array
+from .segments import SYN, Array, column
 from .select import Selector
 from .sidebyside import SideBySide
+from .sightings import BatchSegments
+from .signs import SYNS_KEPT
 from .summary import capture_summary
 
 
@@ -112,9 +115,8 @@ class _Run:
         """Read everything; return whether an interrupt ended that early."""
         interrupted = False
         try:
-            for window in self.reader.windows():
-                self.legs.learn(window.openings)
-                for paths in self.matcher.update(window.rows, window.until_ns):
+            for piece in self.reader.pieces():
+                for paths in self.matcher.update(piece):
                     self._take(paths)
         except KeyboardInterrupt:
             interrupted = True
@@ -122,8 +124,22 @@ class _Run:
             self._take(paths)
         return interrupted
 
-    def _observe(self, batch: Batch, rows: Array, flags: Array) -> None:
-        self.signs.update(batch, rows[(flags & SYN) != 0].tolist())
+    def _observe(self, batch: Batch, segments: BatchSegments) -> None:
+        """Let roles have their sample: of SYNs it keeps those with the lowest numbers."""
+        syns = segments.rows[(segments.flags & SYN) != 0]
+        if len(syns):
+            sequence = column(batch.decoded, "tcp_sequence", batch.decoded.count)[syns]
+            syns = syns[self._wanted_syns(sequence, segments.frame_point[syns])]
+        self.signs.update(batch, array("q", syns.tolist()))
+
+    def _wanted_syns(self, sequence: Array, point: Array) -> Array:
+        """Tell which SYNs a sample that is full could still take."""
+        most = [
+            -sample.syns[0][0] if sample is not None and len(sample.syns) >= SYNS_KEPT else 2**32
+            for sample in map(self.signs.samples.get, range(len(self.inputs.points.points)))
+        ]
+        wanted: Array = sequence < np.array(most, np.int64)[point]
+        return wanted
 
     def _take(self, paths: Paths) -> None:
         points = len(self.inputs.points.points)
@@ -163,7 +179,7 @@ class _Run:
             matched=counts.matched,
             unmatched=counts.unmatched,
             ambiguous=counts.ambiguous,
-            late=self.reader.late,
+            late=self.matcher.late,
             window_ns=self.window_ns,
             shortest_window_ns=self.matcher.shortest_ns,
         )

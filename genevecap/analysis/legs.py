@@ -16,8 +16,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from .segments import Array
-from .sightings import HBONE, OUTBOUND, TOWARDS_SERVER, UPWARD, Openings, Sightings, mix
+from .segments import Array, mix
+from .sightings import HBONE, OUTBOUND, TOWARDS_SERVER, UPWARD, Openings, Sightings
 
 MAX_NAMES = 4
 """Pairs of endpoints that one connection can have: more that open alike are strangers."""

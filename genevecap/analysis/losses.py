@@ -17,8 +17,8 @@ from collections import defaultdict
 
 import numpy as np
 
-from .segments import Array
-from .sightings import Sightings, mix
+from .segments import Array, mix
+from .sightings import Sightings
 
 _POINT_BITS = 13
 _MOST_MARGIN_NS = 1_000_000_000

@@ -154,58 +154,58 @@ def extract(frames: FrameBatch, decoded: DecodedBatch, capture: int, *, kept: bo
     kept: look only at rows that passed the selectors (`DecodedBatch.keep`).
     """
     count, first = decoded.count, decoded.first
-    protocol = _column(decoded, "inner_protocol", count)
+    protocol = column(decoded, "inner_protocol", count)
     # Flags are 0 where the TCP header was not reached; a segment without any flag is none.
-    wanted = (protocol == TCP) & (_column(decoded, "tcp_flags", count) != 0)
-    time_ns = _column(frames, "time_ns", first + count)[first:]
+    wanted = (protocol == TCP) & (column(decoded, "tcp_flags", count) != 0)
+    time_ns = column(frames, "time_ns", first + count)[first:]
     wanted &= time_ns != NO_TIME
     if kept:
-        wanted &= _column(decoded, "keep", count) != 0
+        wanted &= column(decoded, "keep", count) != 0
     rows = np.flatnonzero(wanted)
     columns: dict[str, Array] = {
-        name: _column(decoded, column, count)[rows] for name, column in _FROM_DECODED.items()
+        name: column(decoded, source, count)[rows] for name, source in _FROM_DECODED.items()
     }
     for name in ("payload_bytes", "payload_offset", "inner_offset"):
-        columns[name] = _column(decoded, name, count)[rows].astype(np.int64)
+        columns[name] = column(decoded, name, count)[rows].astype(np.int64)
     for name in ("point", "frame", "time_ns"):
-        columns[name] = _column(frames, name, first + count)[first:][rows]
+        columns[name] = column(frames, name, first + count)[first:][rows]
     for name in ("wire_bytes", "captured_bytes"):
-        columns[name] = _column(frames, name, first + count)[first:][rows].astype(np.int64)
+        columns[name] = column(frames, name, first + count)[first:][rows].astype(np.int64)
     has_timestamps = (columns["options"] & 8) != 0
     for name in ("timestamp", "timestamp_echo"):
         columns[name] = np.where(has_timestamps, columns[name], 0).astype(np.uint32)
-    source = _mix_endpoint(columns["source_hi"], columns["source_lo"], columns["source_port"])
-    destination = _mix_endpoint(
+    source = mix_endpoint(columns["source_hi"], columns["source_lo"], columns["source_port"])
+    destination = mix_endpoint(
         columns["destination_hi"], columns["destination_lo"], columns["destination_port"]
     )
     return Segments(
         row=rows + first,
         decoded_row=rows,
         capture=np.full(len(rows), capture, np.int32),
-        key=_mix(source + destination),
+        key=mix(source + destination),
         upward=source < destination,
         vni=_vni(decoded, rows, columns["tunnels"]),
         **columns,
     )
 
 
-def _column(batch: Columns, name: str, count: int) -> Array:
+def column(batch: Columns, name: str, count: int) -> Array:
     """Return the rows in use of a column, without copying."""
-    column = getattr(batch, name)
-    return np.frombuffer(column, dtype=f"{column.typecode}")[:count]
+    values = getattr(batch, name)
+    return np.frombuffer(values, dtype=f"{values.typecode}")[:count]
 
 
 def _vni(decoded: DecodedBatch, rows: Array, tunnels: Array) -> Array:
     vni = np.full(len(rows), -1, np.int32)
     inside = np.flatnonzero(tunnels)
     if len(inside):
-        start = _column(decoded, "tunnel_start", decoded.count)[rows[inside]]
+        start = column(decoded, "tunnel_start", decoded.count)[rows[inside]]
         last = start.astype(np.int64) + tunnels[inside] - 1
-        vni[inside] = _column(decoded.tunnels, "vni", decoded.tunnels.count)[last]
+        vni[inside] = column(decoded.tunnels, "vni", decoded.tunnels.count)[last]
     return vni
 
 
-def _mix(value: Array) -> Array:
+def mix(value: Array) -> Array:
     """Return 64-bit values with every bit depending on every bit (splitmix64's finaliser)."""
     value = (value ^ (value >> np.uint64(30))) * _MIX_1
     value = (value ^ (value >> np.uint64(27))) * _MIX_2
@@ -213,11 +213,12 @@ def _mix(value: Array) -> Array:
     return mixed
 
 
-def _mix_endpoint(hi: Array, lo: Array, port: Array) -> Array:
-    return _mix(_mix(hi + _GOLDEN) ^ lo ^ (port.astype(np.uint64) << np.uint64(40)))
+def mix_endpoint(hi: Array, lo: Array, port: Array) -> Array:
+    """Return 64-bit mixes of endpoints; the sum of a connection's two makes its key."""
+    return mix(mix(hi + _GOLDEN) ^ lo ^ (port.astype(np.uint64) << np.uint64(40)))
 
 
 def endpoint_key(hi: int, lo: int, port: int) -> int:
     """Return the mix of one endpoint, as `extract` computes it; for look-ups and tests."""
     one = np.array([hi], np.uint64), np.array([lo], np.uint64), np.array([port], np.int64)
-    return int(_mix_endpoint(*one)[0])
+    return int(mix_endpoint(*one)[0])

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genevecap.analysis import identity
+from genevecap.analysis.identity import Matcher
 from genevecap.analysis.latency import latency
 from genevecap.capture.spec import CaptureSpec
-from tests.build.journeys import ACK, FIN, PSH, RST, SYN, Journeys, Segment
+from tests.build.journeys import ACK, FIN, PSH, RST, START_NS, SYN, Journeys, Segment
 
 CLIENT, SERVER, VIP = ("10.244.1.4", 40000), ("10.244.2.5", 8080), ("10.96.0.50", 80)
 US = 1_000
@@ -312,6 +314,57 @@ def test_the_same_interface_recorded_twice_counts_once(tmp_path):
     j.write(again, points=["eth0"])
     (hop,) = measure(both, again).hops
     assert (hop.packets, hop.p50_ns) == (200, 50 * US)
+
+
+def test_more_than_can_be_held(tmp_path, monkeypatch):
+    """Passes one after the other: nothing is matched twice, lost or forgotten at their borders."""
+    monkeypatch.setattr(identity, "PASS_ROWS", 5000)
+    monkeypatch.setattr(identity, "MAX_HELD", 25_000)
+    j = Journeys()
+    for n in range(30_000):
+        j.way(n * MS // 4, request(n), ("a", 0), *([] if n % 50 == 37 else [("b", 9 * MS + n)]))
+    files = [tmp_path / f"{name}.pcapng" for name in "ab"]
+    for path in files:
+        j.write(path, points=[path.stem])
+    result = measure(*files, window_ns=1000 * MS)
+    (hop,) = result.hops
+    assert (hop.packets, hop.lost, hop.min_ns) == (29_400, 600, 9 * MS)
+    assert result.matching.shortest_window_ns is None
+    cut = measure(*files, window_ns=10_000 * MS)
+    assert (cut.hops[0].packets, cut.hops[0].lost) == (29_400, 600)
+    assert 100 * MS < cut.matching.shortest_window_ns < 1500 * MS
+
+
+def test_what_comes_too_late_is_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(identity, "PASS_ROWS", 5000)
+    j = Journeys()
+    for n in range(20_000):
+        j.way((20_000 + n) * MS, request(n), ("a", 0), ("b", 9 * US))
+    late = Journeys()
+    for n in range(100):
+        late.way(n * MS, request(n, source=("10.9.9.9", 40001)), ("a", 0), ("b", 9 * US))
+    j.sightings.sort(key=lambda row: row[0])
+    j.sightings += late.sightings
+    result = one_file(tmp_path, j, sort=False)
+    assert result.matching.late == 200
+    assert result.hops[0].packets == 20_100
+
+
+def test_an_interrupt_gives_what_was_read(tmp_path, monkeypatch):
+    j = Journeys()
+    for n in range(9000):
+        j.way(n * MS, request(n), ("a", 0), ("b", 9 * US))
+    update = Matcher.update
+
+    def interrupted(self, piece):
+        yield from update(self, piece)
+        if piece.rows.time_ns[0] > START_NS + 4000 * MS:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Matcher, "update", interrupted)
+    result = one_file(tmp_path, j)
+    assert result.interrupted
+    assert 4000 < result.hops[0].packets < 9000
 
 
 @settings(max_examples=40)

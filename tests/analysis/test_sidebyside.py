@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import numpy as np
-import pytest
 
-from genevecap.analysis import sidebyside
 from genevecap.analysis.inputs import Inputs
 from genevecap.analysis.select import Selector
 from genevecap.analysis.sidebyside import SideBySide
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import DecodeSettings
-from tests.build.journeys import Journeys, Segment
+from tests.build.captures import Pcapng
+from tests.build.journeys import START_NS, Journeys, Segment
 
 MS = 1_000_000
 HOUR = 3600 * 1000 * MS
@@ -35,104 +35,72 @@ def reader(*paths, **options):
     return SideBySide(inputs, **options), problems
 
 
-@pytest.fixture
-def small(monkeypatch):
-    """Bounds that a test can reach."""
-    monkeypatch.setattr(sidebyside, "MIN_ROWS", 10_000)
-    monkeypatch.setattr(sidebyside, "MAX_ROWS", 40_000)
+def read(run):
+    """Read to the end; return the times, and how far ahead of what was complete they ever were."""
+    times, ahead_ns = [], 0
+    complete_ns = None
+    for piece in run.pieces():
+        if complete_ns is not None:
+            # What was called complete stays complete.
+            assert piece.rows.time_ns.min() >= complete_ns
+        complete_ns = max(complete_ns or piece.complete_ns, piece.complete_ns)
+        ahead_ns = max(ahead_ns, int(piece.rows.time_ns.max()) - complete_ns)
+        times.append(piece.rows.time_ns)
+    return np.concatenate(times), ahead_ns
 
 
-def times_of(found):
-    return np.concatenate([window.rows.time_ns for window in found])
-
-
-def test_captures_are_merged_by_time(tmp_path, small):
+def test_captures_are_read_in_step(tmp_path):
     a = write(tmp_path / "a.pcapng", [n * MS for n in range(30_000)])
     b = write(tmp_path / "b.pcapng", [n * MS + 7 for n in range(30_000)])
     run, problems = reader(a, b)
-    run.inputs.points  # noqa: B018
-    windows = list(run.windows())
-    times = times_of(windows)
-    assert len(windows) > 2
-    assert len(times) == 60_000
-    assert np.all(np.diff(times) > 0)
-    assert (run.late, run.segments, problems) == (0, 60_000, [])
-    for window in windows:
-        assert window.rows.time_ns.max() < window.until_ns
+    times, _ = read(run)
+    assert len(np.unique(times)) == run.segments == 60_000
+    assert problems == []
+    behind = [
+        (int(piece.rows.time_ns.min()) // MS, int(piece.rows.point[0]))
+        for piece in reader(a, b)[0].pieces()
+    ]
+    # Neither is ever more than two batches ahead of the other.
+    for point in (0, 1):
+        mine = [at for at, whose in behind if whose == point]
+        others = [at for at, whose in behind if whose != point]
+        assert all(abs(x - y) <= 2 * 4096 for x, y in zip(mine, others, strict=False))
 
 
-def test_a_capture_one_hour_later_waits(tmp_path, small):
+def test_a_capture_one_hour_later_waits_with_one_batch(tmp_path):
     early = write(tmp_path / "a.pcapng", [n * MS for n in range(50_000)])
     late = write(tmp_path / "b.pcapng", [HOUR + n * MS for n in range(50_000)])
     for order in ((early, late), (late, early)):
         run, _ = reader(*order)
-        most = 0
-        seen = []
-        for window in run.windows():
-            most = max(most, run._held)
-            seen.append(window)
-        assert np.all(np.diff(times_of(seen)) > 0)
-        assert most < 20_000
+        hours = [int(piece.rows.time_ns[0] - START_NS) // HOUR for piece in run.pieces()]
+        first = hours.index(1)
+        assert hours.count(1) > 5
+        assert 0 not in hours[max(first + 1, len(hours) - hours.count(1) + 1) :]
 
 
-def test_disorder_within_the_slack_is_put_right(tmp_path, small):
+def test_disorder_within_the_slack_is_waited_for(tmp_path):
     rng = random.Random(2)
     times = [n * MS + rng.randrange(-234, 234) * MS for n in range(40_000)]
     run, _ = reader(write(tmp_path / "a.pcapng", times))
-    found = times_of(run.windows())
-    assert np.array_equal(found, np.sort(found))
-    assert run.late == 0
+    assert len(read(run)[0]) == 40_000
 
 
-def test_a_small_capture_may_be_in_any_order(tmp_path):
-    times = [n * MS for n in range(5000)][::-1]
-    run, _ = reader(write(tmp_path / "a.pcapng", times))
-    (window,) = run.windows()
-    assert np.all(np.diff(window.rows.time_ns) > 0)
-
-
-def test_what_comes_too_late_is_counted_and_given(tmp_path, small):
-    times = [60_000 * MS + n * MS for n in range(60_000)] + [n * MS for n in range(500)]
-    run, _ = reader(write(tmp_path / "a.pcapng", times))
-    assert len(times_of(run.windows())) == 60_500
-    assert run.late == 500
-
-
-def test_one_frame_of_the_far_future_stops_nothing(tmp_path, small):
+def test_one_frame_of_the_far_future_stops_nothing(tmp_path):
     times = [n * MS for n in range(50_000)]
     times[100] = 100_000 * HOUR
     a = write(tmp_path / "a.pcapng", times)
     b = write(tmp_path / "b.pcapng", [n * MS + 7 for n in range(50_000)])
-    run, _ = reader(a, b)
-    most = 0
-    for _ in run.windows():
-        most = max(most, run._held)
-    assert run.late == 0
-    assert most < 20_000
+    order = [int(piece.rows.point[0]) for piece in reader(a, b)[0].pieces()]
+    assert sum(x != y for x, y in pairwise(order)) > 15
 
 
-def test_times_are_corrected_before_they_are_compared(tmp_path, small):
+def test_times_are_corrected_before_they_are_compared(tmp_path):
     a = write(tmp_path / "a.pcapng", [n * MS for n in range(20_000)])
     b = write(tmp_path / "b.pcapng", [HOUR + n * MS + 7 for n in range(20_000)])
     run, _ = reader(a, b, correct=lambda time_ns, point: time_ns - np.where(point == 1, HOUR, 0))
-    assert np.all(np.diff(times_of(run.windows())) > 0)
+    times, _ = read(run)
+    assert times.max() - times.min() < 20_001 * MS
     assert run.spans[1][0] - run.spans[0][0] == 7
-
-
-def test_an_interrupt_gives_what_was_read(tmp_path):
-    a = write(tmp_path / "a.pcapng", [n * MS for n in range(9000)])
-    calls = []
-
-    def observe(batch, rows, flags):
-        calls.append(len(rows))
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-
-    run, _ = reader(a, observe=observe)
-    seen = []
-    with pytest.raises(KeyboardInterrupt):
-        seen.extend(run.windows())
-    assert len(times_of(seen)) == calls[0]
 
 
 def test_what_goes_wrong_with_one_is_told_and_the_others_go_on(tmp_path):
@@ -142,6 +110,15 @@ def test_what_goes_wrong_with_one_is_told_and_the_others_go_on(tmp_path):
     text = tmp_path / "text"
     text.write_text("no capture")
     run, problems = reader(text, damaged, good, tmp_path / "nowhere")
-    found = times_of(run.windows())
-    assert 100 < len(found) < 200
+    assert 100 < len(read(run)[0]) < 200
     assert [problem.severity for problem in problems].count("error") == 3
+
+
+def test_frames_without_a_time_are_no_segments(tmp_path):
+    path = tmp_path / "a.pcapng"
+    w = Pcapng()
+    frame = Segment(octets=4).frame()
+    # A simple packet has none.
+    path.write_bytes(w.section() + w.interface() + w.simple(frame) + w.packet(frame, units=10**6))
+    run, _ = reader(path)
+    assert read(run)[0].tolist() == [10**9]

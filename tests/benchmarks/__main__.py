@@ -31,6 +31,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--times", type=int, default=4, help="the larger capture for memory")
     parser.add_argument("--conversations", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hops", type=int, default=2_000_000, help="frames for latency")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--folder", type=Path, help="where captures are made (temporary)")
     parser.add_argument("--capture", type=Path, help="measure with this one (ordinary pcap)")
@@ -83,8 +84,19 @@ def compare(capture: Path, folder: Path, options: argparse.Namespace) -> None:
             frames=options.frames * options.times, aim="<= 64 MB, flat",
         )  # fmt: skip
         measure([larger], 1)
+    hops = latency_program(folder, options)
+    measure([hops], min(options.rounds, ROUNDS_OF_SLOW))
     print(describe(options, capture))
-    print(table([summary, larger, *starts, *slow, *fast[1:]], summary))
+    print(table([summary, larger, hops, *starts, *slow, *fast[1:]], summary))
+
+
+def latency_program(folder: Path, options: argparse.Namespace) -> Program:
+    """Make captures of five points, 100 frames a connection, and the program that reads them."""
+    paths = captures.generate_hops(folder, options.hops, options.seed)
+    return Program(
+        name="latency, 5 points", command=genevecap("latency", "--same-clock", *paths),
+        frames=options.hops, aim=">= 1 Mpps, bounded by --window",
+    )  # fmt: skip
 
 
 def describe(options: argparse.Namespace, capture: Path) -> str:

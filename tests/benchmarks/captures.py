@@ -51,3 +51,12 @@ def repeated(path: Path, to: Path, times: int) -> Iterator[Path]:
         yield to
     finally:
         to.unlink(missing_ok=True)
+
+
+def generate_hops(folder: Path, frames: int, seed: int) -> tuple[Path, Path]:
+    """Make the captures of five points, in a process of its own; see `generate_hops`."""
+    words = [str(folder), str(frames), "0", str(seed)]
+    subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.generate_hops", *words], cwd=ROOT, check=True
+    )
+    return folder / "nA.pcapng", folder / "nB.pcapng"

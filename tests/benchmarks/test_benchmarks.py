@@ -3,23 +3,25 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from genevecap.analysis.latency import latency
 from genevecap.analysis.summary import inspect
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import decoder_name
 
 from . import instructions
 from .__main__ import main
-from .captures import cut, generate, repeated
+from .captures import cut, generate, generate_hops, repeated
 from .programs import Program
 
 TINY = ["--frames", "400", "--cut", "100", "--short", "20", "--conversations", "50",
-        "--times", "2", "--rounds", "1"]  # fmt: skip
+        "--times", "2", "--rounds", "1", "--hops", "2000"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +96,18 @@ def test_it_is_what_make_bench_runs():
         check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2],
     ).stdout  # fmt: skip
     assert "--profile" in help_text
+
+
+def test_latency_finds_what_the_generator_knows(tmp_path):
+    paths = generate_hops(tmp_path, 200_000, 5)
+    specs = [CaptureSpec(path=str(path), name=path.stem, host="one") for path in paths]
+    found = {(h.origin, h.to, h.direction): h for h in latency(specs).hops}
+    truth = json.loads((tmp_path / "truth.json").read_text("utf-8"))
+    assert len(found) == len(truth) == 8
+    assert sum(row["lost"] for row in truth) > 20
+    for row in truth:
+        hop = found[row["from"], row["to"], row["direction"]]
+        for key in ("packets", "lost", "min_ns", "max_ns"):
+            assert getattr(hop, key) == row[key]
+        for key in ("p50_ns", "p90_ns", "p99_ns"):
+            assert getattr(hop, key) == pytest.approx(row[key], rel=0.01)
