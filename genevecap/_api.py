@@ -192,6 +192,7 @@ def convert(
 def latency(
     *captures: str,
     same_clock: bool = False,
+    clocks: tuple[str, ...] = (),
     window_ns: int = 10_000_000_000,
     settings: DecodeSettings | None = None,
     manifest: str | None = None,
@@ -200,18 +201,21 @@ def latency(
     """Measure the hops between the points of captures: time, loss, octets added.
 
     same_clock: one clock stamped all of them, whatever their HOST says.
+    clocks: `HOST=±TIME`, as on the command line; without, clocks of several hosts are estimated.
     window_ns: how far apart two sightings of one packet may be.
     manifest: path of the file that the command line takes with `--points`.
     A capture that cannot be read does not raise: see `problems` of the result.
-    Raises UsageError where a selector cannot be understood, NotEnoughData where captures of several
-    hosts are given, whose clocks differ.
+    Raises UsageError where a selector or a clock cannot be understood, NotEnoughData where captures
+    of several hosts are given whose clocks cannot be compared.
     """
     from .analysis import latency as hop_latency
+    from .analysis.clock import parse_assumed
 
     specs = [CaptureSpec.parse(capture) for capture in captures]
     said = _manifest(manifest)
     return hop_latency.latency(
         on_one_clock(specs) if same_clock else specs,
+        assumed=parse_assumed(clocks),
         window_ns=window_ns,
         settings=settings,
         manifest=said.without_hosts() if said is not None and same_clock else said,

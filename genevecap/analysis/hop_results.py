@@ -8,8 +8,12 @@ int64 nanoseconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .results import CaptureSummary, Problem
+
+if TYPE_CHECKING:
+    from .clock import HostClock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,8 @@ class LatencyResult:
     """What `latency` answers."""
 
     captures: tuple[CaptureSummary, ...]
+    clocks: tuple[HostClock, ...]
+    """How the clocks of other hosts differ from the reference's; none where all have one."""
     hops: tuple[Hop, ...]
     """By direction and leg, those of one in the order in which packets pass them."""
     chains: tuple[tuple[int, ...], ...]

@@ -43,6 +43,8 @@ _ADDED_BINS = 2048
 _ADDED_ZERO = _ADDED_BINS // 2
 _KEPT_STAMP = 0.9
 """Share of equal time stamps from which on a kernel is said to have kept them."""
+_CLOCK_TIMES = 64
+"""How often the clocks' uncertainty is asked for a hop, in a pass."""
 _NOBODY = np.iinfo(np.int64)
 
 
@@ -74,6 +76,9 @@ def is_wire(a: PointPlace, b: PointPlace) -> bool:
     return a.host != b.host
 
 
+ClockUncertainty = Callable[[tuple[str, str], Array], int]
+
+
 class _Growing:
     """A column of counts that gets longer as hops are met."""
 
@@ -93,8 +98,13 @@ class _Growing:
 class HopTable:
     """Counts times and losses between points; `result` says what they are."""
 
-    def __init__(self, legs: Legs, places: Sequence[PointPlace]) -> None:
+    def __init__(
+        self, legs: Legs, places: Sequence[PointPlace], uncertainty_ns: ClockUncertainty
+    ) -> None:
+        """uncertainty_ns: by how much times between two hosts can be wrong, at given times."""
         self._legs = legs
+        self._uncertainty_ns = uncertainty_ns
+        self._clock_ns: dict[int, int] = defaultdict(int)
         self._codes: dict[int, int] = {}
         self._known = np.zeros(0, np.int64)
         self._known_at = np.zeros(0, np.int64)
@@ -163,6 +173,7 @@ class HopTable:
         ends = np.flatnonzero((place == least[hop]) | (place == most[hop]))
         np.minimum.at(self._least.values, hop[ends], elapsed[ends])
         np.maximum.at(self._most.values, hop[ends], elapsed[ends])
+        self._note_clocks(hop, rows.time_ns[a])
         # A piece is shorter than what it was cut from, which is no matter of headers.
         whole = np.flatnonzero(rows.length[a] == rows.length[b])
         hop = hop[whole]
@@ -171,6 +182,17 @@ class HopTable:
         _, most = _count(self._added.values, hop, place)
         ends = np.flatnonzero(place == most[hop])
         np.maximum.at(self._most_added.values, hop[ends], added[ends])
+
+    def _note_clocks(self, hop: Array, time_ns: Array) -> None:
+        """Remember how uncertain the clocks were at the worst of times, of hops between hosts."""
+        for code, number in self._codes.items():
+            split = _split(code)
+            hosts = (self.places[split.origin].host, self.places[split.to].host)
+            if hosts[0] != hosts[1]:
+                mine = np.flatnonzero(hop == number)
+                some = time_ns[mine[:: len(mine) // _CLOCK_TIMES + 1]]
+                worst = self._uncertainty_ns(hosts, some)
+                self._clock_ns[number] = max(self._clock_ns[number], worst)
 
     def _index(self, code: Array) -> Array:
         """Return the number of each hop, giving new ones a number."""
@@ -231,7 +253,9 @@ class HopTable:
             p90_ns=times.at(0.9) if measured else None,
             p99_ns=times.at(0.99) if measured else None,
             max_ns=times.largest if measured else None,
-            uncertainty_ns=times.median_uncertainty() if measured else None,
+            uncertainty_ns=times.median_uncertainty() + self._clock_ns[number]
+            if measured
+            else None,
             added_p50_bytes=_added_median(added),
             added_max_bytes=int(self._most_added.values[number]) if added.any() else None,
         )

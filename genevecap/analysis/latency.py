@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,6 @@ from ..capture.manifest import Manifest
 from ..capture.points import PointTable
 from ..capture.spec import CaptureSpec
 from ..decode import DecodeSettings
-from ..errors import NotEnoughData
 from .hop_order import chains, in_travel_order
 from .hop_results import Hop, LatencyResult, Matching
 from .hops import HopTable, PointPlace
@@ -23,6 +22,7 @@ from .legs import Legs
 from .progress import Progress
 from .results import Problem
 from .roles import PointRole, RoleSigns
+from .run_clocks import RunClocks, run_clocks
 from .segments import SYN, Array, column
 from .select import Selector
 from .sidebyside import SideBySide
@@ -38,6 +38,7 @@ def latency(
     selector: Selector | None = None,
     window_ns: int = WINDOW_NS,
     manifest: Manifest | None = None,
+    assumed: Mapping[str, int] | None = None,
     progress: Progress | None = None,
     on_problem: Callable[[Problem], None] | None = None,
 ) -> LatencyResult:
@@ -45,11 +46,10 @@ def latency(
 
     An input that cannot be read, or is damaged, is in `problems` (and told to `on_problem` as it
     is met); the others go on.  An interrupt ends reading, and what was gathered is returned.
-    Raises UsageError where the selector cannot be understood, NotEnoughData where captures of
-    several hosts are given, whose clocks differ.
+    assumed: HOST -> the ns to which its clock is right; see `clock.parse_assumed`.
+    Where there are several hosts all captures are read twice, first for the clocks.
+    Raises UsageError where the selector cannot be understood or a clock contradicts the packets,
     """
-    if manifest is None:
-        _need_one_host({spec.host for spec in specs})
     problems: list[Problem] = []
 
     def note(problem: Problem) -> None:
@@ -57,25 +57,28 @@ def latency(
         if on_problem is not None:
             on_problem(problem)
 
-    inputs = Inputs(
-        specs,
-        settings or DecodeSettings(),
-        selector or Selector(),
-        note,
-        progress,
-        points=PointTable(manifest),
-    )
-    run = _Run(inputs, window_ns)
+    def inputs(tell: Callable[[Problem], None]) -> Inputs:
+        return Inputs(
+            specs,
+            settings or DecodeSettings(),
+            selector or Selector(),
+            tell,
+            progress,
+            points=PointTable(manifest),
+        )
+
+    clocks = run_clocks(inputs(_say_nothing), assumed or {})
+    run = _Run(inputs(note), window_ns, clocks)
     interrupted = run.read()
-    _need_one_host({point.host for point in inputs.points.points})
     hops = in_travel_order(run.hops())
     roles = [point.role for point in run.signs.result()]
     return LatencyResult(
         captures=tuple(
             capture_summary(state, roles)
-            for state in inputs.states
+            for state in run.inputs.states
             if state.capture is not None and (state.damage is None or state.capture.packets > 0)
         ),
+        clocks=clocks.clocks,
         hops=hops,
         chains=chains(hops),
         matching=run.matching(),
@@ -84,12 +87,8 @@ def latency(
     )
 
 
-def _need_one_host(hosts: set[str]) -> None:
-    if len(hosts) > 1:
-        raise NotEnoughData(
-            "the captures are of several hosts, whose clocks differ: give --same-clock where one"
-            " clock stamped them all"
-        )
+def _say_nothing(_problem: Problem) -> None:
+    """Leave what goes wrong with a capture to the second reading."""
 
 
 @dataclass(slots=True)
@@ -98,6 +97,7 @@ class _Run:
 
     inputs: Inputs
     window_ns: int
+    clocks: RunClocks
     signs: RoleSigns = field(init=False)
     reader: SideBySide = field(init=False)
     legs: Legs = field(init=False)
@@ -107,9 +107,11 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.signs = RoleSigns(self.inputs.points)
-        self.reader = SideBySide(self.inputs, observe=self._observe)
+        correct = self.clocks.correction(self.inputs.points)
+        self.reader = SideBySide(self.inputs, correct=correct, observe=self._observe)
         self.legs = Legs(self.window_ns)
         self.matcher = Matcher(self.legs, self.window_ns)
+        self.matcher.close_ns = max(self.matcher.close_ns, self.clocks.close_ns)
 
     def read(self) -> bool:
         """Read everything; return whether an interrupt ended that early."""
@@ -148,7 +150,7 @@ class _Run:
             self.twins = np.array([role.twin_of is not None for role in roles], bool)
             places = [_place(role, self.inputs) for role in roles]
             if self.table is None:
-                self.table = HopTable(self.legs, places)
+                self.table = HopTable(self.legs, places, self.clocks.uncertainty_ns)
             else:
                 self.table.meet(places)
         self.table.update(self._without_twins(paths), self.reader.spans)

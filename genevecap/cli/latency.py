@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..analysis.select import Selector
     from ..decode.settings import DecodeSettings
 
-TABLES = ("hops", "chains", "matching")
+TABLES = ("hops", "chains", "clocks", "matching")
 
 _NS = 10**9
 
@@ -48,6 +48,15 @@ _NS = 10**9
     "hold in that time; where it would be too much the window is shortened, and that is said.",
 )
 @click.option(
+    "--clock",
+    "clocks",
+    multiple=True,
+    metavar="HOST=±TIME",
+    help="The clock of HOST is right to within TIME (node-a=±2ms; ns, us, ms, s). Captures of "
+    "several hosts are read twice: first to estimate how their clocks differ, from the packets "
+    "that they share. Repeatable.",
+)
+@click.option(
     "--table",
     type=click.Choice(TABLES),
     metavar="NAME",
@@ -60,6 +69,7 @@ _NS = 10**9
 def latency(
     inputs: Inputs,
     window_s: float,
+    clocks: tuple[str, ...],
     table: str | None,
     selector: Selector,
     settings: DecodeSettings,
@@ -72,8 +82,10 @@ def latency(
     hop, leg and direction: packets, losses, time (with the 95 % interval of its median) and the
     octets that the packet grew by.
     """
+    from ..analysis.clock import parse_assumed
     from ..analysis.latency import latency as analyse
 
+    assumed = parse_assumed(clocks)
     outcome = Outcome()
     with suppress(NothingToSay), open_sink(output, [spec.path for spec in inputs.specs]) as sink:
         with show_progress() as progress:
@@ -83,6 +95,7 @@ def latency(
                 selector=selector,
                 window_ns=round(window_s * _NS),
                 manifest=inputs.manifest,
+                assumed=assumed,
                 progress=progress,
                 on_problem=outcome.problem,
             )

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from .layout import Column, Style, table
 from .machine import Row, fields
-from .text import cells, count, duration, plural, printable, shorten
+from .text import cells, count, duration, moment, plural, printable, shorten
 
 if TYPE_CHECKING:
+    from ..analysis.clock import ClockSegment, HostClock
     from ..analysis.hop_results import Hop, LatencyResult
 
 SCHEMA = "genevecap/latency/1"
 
-TABLES = ("hops", "chains", "matching")
+TABLES = ("hops", "chains", "clocks", "matching")
 """Lists that `--table` offers; csv and ndjson give the first one."""
 
 CSV_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -39,6 +40,18 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "added_max_bytes",
     ),
     "chains": ("leg", "direction", "hops"),
+    "clocks": (
+        "host",
+        "reference",
+        "pairs",
+        "dropped",
+        "from_ns",
+        "to_ns",
+        "at_ns",
+        "offset_ns",
+        "drift_ppm",
+        "uncertainty_ns",
+    ),
     "matching": (
         "segments",
         "matched",
@@ -53,6 +66,7 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
 _TIMES = ("min_ns", "p50_ns", "p90_ns", "p99_ns", "max_ns", "uncertainty_ns")
 _WAYS_SHOWN = 24
 _HOPS_SHOWN = 40
+_MOST_SEGMENTS = 10_000
 
 
 # --- rows ------------------------------------------------------------------------------------
@@ -64,7 +78,7 @@ def document(result: LatencyResult, only: str | None = None) -> Row:
         return {"schema": SCHEMA, only: rows(result, only)}
     return {
         "schema": SCHEMA,
-        "clocks": [],
+        "clocks": rows(result, "clocks"),
         "hops": rows(result, "hops"),
         "chains": rows(result, "chains"),
         "matching": fields(result.matching),
@@ -85,11 +99,18 @@ def rows(result: LatencyResult, name: str) -> list[Row]:
             }
             for chain in result.chains
         ]
+    if name == "clocks":
+        return [_clock(clock) for clock in result.clocks]
     return [fields(result.matching)]
 
 
 def csv_rows(result: LatencyResult, name: str) -> Iterator[Row]:
     """Yield one list as rows without nested values."""
+    if name == "clocks":
+        for row in rows(result, name):
+            segments = row.pop("segments")
+            yield from (row | segment for segment in segments)
+        return
     for row in rows(result, name):
         if name == "hops":
             added = row.pop("added_bytes")
@@ -97,6 +118,16 @@ def csv_rows(result: LatencyResult, name: str) -> Iterator[Row]:
         elif name == "chains":
             row["hops"] = " ".join(map(str, row["hops"]))
         yield row
+
+
+def _clock(clock: HostClock) -> Row:
+    return {
+        "host": clock.host,
+        "reference": clock.reference,
+        "pairs": clock.pairs,
+        "dropped": clock.dropped,
+        "segments": [fields(segment) for segment in clock.segments],
+    }
 
 
 def _hop(hop: Hop) -> Row:
@@ -124,6 +155,8 @@ def lines(result: LatencyResult, style: Style, only: str | None = None) -> Itera
         yield from _hops(result.hops, style)
     elif only == "chains":
         yield from _ways(result, style, len(result.chains))
+    elif only == "clocks":
+        yield from _clocks(result, style, _MOST_SEGMENTS)
     elif only is not None:
         yield from _matching(result, style)
     else:
@@ -141,6 +174,12 @@ def _whole(result: LatencyResult, style: Style) -> Iterator[str]:
     yield from _matching(result, style)
     if result.interrupted:
         yield style.paint("interrupted: says what was read so far", "warning")
+    if result.clocks:
+        yield ""
+        yield style.heading(
+            "Clocks", f"relative to that of {printable(result.clocks[0].reference)}"
+        )
+        yield from _clocks(result, style, _MOST_SEGMENTS)
     if not result.hops:
         return
     yield ""
@@ -151,6 +190,42 @@ def _whole(result: LatencyResult, style: Style) -> Iterator[str]:
     yield from _hops(result.hops[:_HOPS_SHOWN], style)
     if len(result.hops) > _HOPS_SHOWN:
         yield style.paint(f"{len(result.hops) - _HOPS_SHOWN} more: --table hops", "dim")
+
+
+def _clocks(result: LatencyResult, style: Style, most: int) -> list[str]:
+    if not result.clocks:
+        return [style.paint("one clock", "dim")]
+    columns = (
+        Column(title="host"),
+        Column(title="packets", right=True),
+        Column(title="from", drop=2),
+        Column(title="ahead by", right=True),
+        Column(title="±", right=True),
+        Column(title="drift", right=True, drop=1),
+    )
+    shown = []
+    for clock in result.clocks:
+        name, pairs = printable(clock.host), count(clock.pairs)
+        if not clock.segments:
+            shown.append([name, pairs, "", "not known", "", ""])
+        segments: Sequence[ClockSegment] = clock.segments
+        if len(segments) > most:
+            segments = sorted(segments, key=lambda s: s.from_ns - s.to_ns)[:most]
+        shown += [[name, pairs, *_segment_cells(segment)] for segment in segments]
+    lines = table(columns, shown, style)
+    more = sum(max(len(clock.segments) - most, 0) for clock in result.clocks)
+    if more:
+        lines.append(style.paint(f"{plural(more, 'segment')} more: --table clocks", "dim"))
+    return lines
+
+
+def _segment_cells(segment: ClockSegment) -> list[str]:
+    return [
+        moment(segment.from_ns, 6),
+        duration(segment.offset_ns),
+        duration(segment.uncertainty_ns),
+        f"{segment.drift_ppm:+.2f} ppm",
+    ]
 
 
 def _matching(result: LatencyResult, style: Style) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 
+from genevecap.analysis.clock import ClockSegment, HostClock
 from genevecap.analysis.hop_order import chains, in_travel_order
 from genevecap.analysis.hop_results import Hop, LatencyResult, Matching
 from genevecap.reports import latency as report
@@ -27,8 +28,21 @@ def result(*hops, **changes):
         segments=9, matched=6, unmatched=2, ambiguous=1, late=3, window_ns=10**10,
         shortest_window_ns=10**9,
     )  # fmt: skip
+    segments = tuple(
+        ClockSegment(from_ns=n, to_ns=n + 9, at_ns=n, offset_ns=n, drift_ppm=0.5, uncertainty_ns=7)
+        for n in range(3)
+    )
+    clocks = tuple(
+        HostClock(host=host, reference="a", pairs=3, dropped=0, segments=some)
+        for host, some in (("b\x1b", segments), ("c", ()))
+    )
     return LatencyResult(
-        captures=(), hops=ordered, chains=chains(ordered), matching=matching, **changes
+        captures=(),
+        clocks=clocks,
+        hops=ordered,
+        chains=chains(ordered),
+        matching=matching,
+        **changes,
     )
 
 
@@ -86,7 +100,14 @@ def test_what_cannot_be_known_is_said():
         "a", "b", measured=False, lost=None, p50_ns=None, kind="decapsulate", added_p50_bytes=-50
     )
     text = "\n".join(report.lines(result(unknown, interrupted=True), Style(width=150)))
-    for words in ("? −50 B", "interrupted", "out of order", "was cut to 1.00 s", "1 ambiguous"):
+    for words in (
+        "? −50 B",
+        "interrupted",
+        "out of order",
+        "was cut to 1.00 s",
+        "1 ambiguous",
+        "not known",
+    ):
         assert words in text
     row = report.rows(result(unknown), "hops")[0]
     assert (row["lost"], row["p50_ns"], row["measured"]) == (None, None, False)

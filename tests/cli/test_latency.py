@@ -24,13 +24,31 @@ def test_json_has_what_the_contract_names(samples: Path) -> None:
     assert {hop["from"].split("/")[0] for hop in document["hops"]} == {"vxlan-kernel"}
 
 
-def test_several_hosts_need_one_clock(samples: Path) -> None:
-    paths = [str(samples / name) for name in ("vxlan-kernel.pcapng", "vxlan-any-sll2.pcap")]
-    refused = run(*paths)
-    assert refused.exit_code == 4
-    assert "--same-clock" in refused.stderr
-    assert run("--same-clock", *paths).exit_code == 0
-    assert run(*(f"{n}@node={path}" for n, path in enumerate(paths))).exit_code == 0
+def test_clocks_of_several_hosts(samples: Path) -> None:
+    folder = samples / "ztunnel-in-pod"
+    paths = [str(folder / f"{name}.pcapng") for name in ("nA", "nB")]
+    document = json.loads(run(*paths, "--format", "json").stdout)
+    (clock,) = document["clocks"]
+    assert {clock["host"], clock["reference"]} == {"nA", "nB"}
+    assert set(clock["segments"][0]) == {
+        "from_ns", "to_ns", "at_ns", "offset_ns", "drift_ppm", "uncertainty_ns",
+    }  # fmt: skip
+    # One clock stamped both: zero lies in the interval, and both directions add up.
+    assert all(abs(s["offset_ns"]) <= s["uncertainty_ns"] for s in clock["segments"])
+    wires = [hop["p50_ns"] for hop in document["hops"] if hop["kind"] == "wire"]
+    same = json.loads(run("--same-clock", *paths, "--format", "json").stdout)
+    assert same["clocks"] == []
+    really = [hop["p50_ns"] for hop in same["hops"] if hop["kind"] == "wire"]
+    assert abs(sum(wires) - sum(really)) < 0.05 * sum(really)
+    for form in ("table", "csv", "ndjson"):
+        assert "nB" in run(*paths, "--format", form, "--table", "clocks").stdout
+
+
+def test_a_clock_that_cannot_be(samples: Path) -> None:
+    paths = [str(samples / "ztunnel-in-pod" / f"{name}.pcapng") for name in ("nA", "nB")]
+    assert run(*paths, "--clock", "nA=2").exit_code == 2
+    assert run(*paths, "--clock", "nC=±2ms").exit_code == 2
+    assert run(*paths, "--clock", "nA=±2ms").exit_code == 0
 
 
 def test_the_window_can_be_set(samples: Path) -> None:
