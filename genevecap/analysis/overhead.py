@@ -308,7 +308,7 @@ class _Account:
             FlowOverhead(
                 source=_ends(leg)[0],
                 destination=_ends(leg)[1],
-                protocol=protocol_name(leg.protocol) if leg.protocol >= 0 else "not IP",
+                protocol=_protocol_words(leg),
                 packets=flow.packets,
                 wire_bytes=flow.wire,
                 overhead_bytes=flow.overhead,
@@ -334,6 +334,11 @@ def _forward(leg: Leg) -> Leg:
     if leg.source_port == leg.destination_port:
         return min(leg, back)
     return leg if leg.destination_port < leg.source_port else back
+
+
+def _protocol_words(leg: Leg) -> str:
+    is_ip = leg.version in (4, 6) and leg.protocol >= 0
+    return protocol_name(leg.protocol) if is_ip else "not IP"
 
 
 def _ends(leg: Leg) -> tuple[str, str]:

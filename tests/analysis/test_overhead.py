@@ -190,6 +190,15 @@ def test_encryption_is_estimated(tmp_path):
         assert found["wireguard"].overhead_bytes == 60
 
 
+def test_macsec_hides_who_talks(tmp_path):
+    """SecTAG with SCI 16, of which 8 may be missing, and ICV 16 (IEEE 802.1AE)."""
+    frame = p.ethernet(bytes.fromhex("2c00000000050200000000aa0001") + bytes(60), 0x88E5)
+    result = bill(tmp_path, eth0=[frame])
+    found = layer(result, "macsec")
+    assert (found.overhead_bytes, found.basis, found.uncertainty_bytes) == (32, "estimated", 8)
+    assert [(flow.source, flow.protocol) for flow in result.flows] == [("?", "not IP")]
+
+
 def test_flows_hold_both_directions(tmp_path):
     there, back = tcp(bytes(100)), tcp(bytes(10), (POD_B, 80), (POD_A, 40000))
     result = bill(tmp_path, eth0=[in_vxlan(there), in_vxlan(back)])
