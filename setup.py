@@ -20,6 +20,7 @@ KERNELS = (
     "genevecap.decode._kernel_link",
     "genevecap.decode._kernel_network",
     "genevecap.decode._kernel_transport",
+    "genevecap.decode._kernel_security",
     "genevecap.decode._kernel_tunnels",
     "genevecap.decode._kernel_driver",
     "genevecap.analysis._kernel_tables",

@@ -153,7 +153,7 @@ class DecodedBatch(Columns):
 
     SCHEMA = (
         ("stop", "B", "Stop"),
-        ("stop_layer", "I", "layer code where decoding stopped, 0 when complete"),
+        ("stop_layer", "I", "layer code where decoding stopped, or that hides the rest, else 0"),
         ("stop_offset", "I", "offset in the frame where decoding stopped"),
         ("findings", "I", "Finding bits"),
         ("keep", "B", "1 where the row passes the selectors"),

@@ -129,7 +129,10 @@ class StopCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopLayerCount:
-    """Frames that ended unfinished at one layer: `unsupported` at `ip-proto-89`, say."""
+    """Frames that ended at one layer: `unsupported` at `ip-proto-89`, say.
+
+    `complete` at a layer that hides what is inside: ESP, MACsec, WireGuard.
+    """
 
     stop: str
     layer: str

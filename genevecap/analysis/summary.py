@@ -241,7 +241,7 @@ def _stops(tables: SummaryTables) -> StopCounts:
 
 
 def _stop_layers(tables: SummaryTables) -> tuple[StopLayerCount, ...]:
-    rows = [stop for stop in tables.stops() if stop.stop != Stop.COMPLETE]
+    rows = [stop for stop in tables.stops() if stop.layer]
     rows.sort(key=lambda stop: (-stop.packets, stop.stop, stop.layer))
     return tuple(
         StopLayerCount(

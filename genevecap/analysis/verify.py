@@ -151,7 +151,9 @@ class Verification:
             return
         size = Path(spec.path).stat().st_size
         rules = decode_as(self._settings, ports)
-        with witness(spec.path, tshark=self._tshark, rules=rules) as readings:
+        with witness(
+            spec.path, tshark=self._tshark, rules=rules, settings=self._settings
+        ) as readings:
             for row, reading in _side_by_side(rows, iter(readings)):
                 yield from tally.take(row, reading)
                 if self._progress is not None:

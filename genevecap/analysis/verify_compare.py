@@ -89,6 +89,19 @@ def _source_port(row: PacketRow, reading: Reading) -> bool:
     )
 
 
+def _wireguard(row: PacketRow, reading: Reading) -> bool:
+    """Tell whether tshark found WireGuard on a port of something else."""
+    depth = len(row.layers)
+    return reading.layers == (*row.layers, "wireguard") and row.layers[depth - 1 :] == ("udp",)
+
+
+def _erspan_of_ip(row: PacketRow, reading: Reading) -> bool:
+    """Tell whether tshark stopped at ERSPAN III that mirrors IP packets."""
+    depth = len(reading.layers)
+    following = row.layers[depth : depth + 1]
+    return reading.layers[-1:] == ("erspan",) and following in {("ipv4",), ("ipv6",)}
+
+
 def _pseudowire(row: PacketRow, reading: Reading) -> bool:
     """Tell whether tshark stopped at an MPLS label under which we read Ethernet."""
     depth = len(reading.layers)
@@ -112,6 +125,18 @@ EXPLANATIONS = (
         applies=_zero_length,
         reason="an IP or UDP length of 0 means the rest of the packet (BIG TCP, segmentation "
         "offload); tshark's dissector stops there",
+    ),
+    Explanation(
+        fields=_HEADERS,
+        applies=_erspan_of_ip,
+        reason="ERSPAN III of frame type 2 mirrors IP packets (draft-foschiano-erspan); tshark "
+        "reads Ethernet only",
+    ),
+    Explanation(
+        fields=_HEADERS,
+        applies=_wireguard,
+        reason="tshark looks for WireGuard in any UDP packet; here its port says so "
+        "(--wireguard-port)",
     ),
     Explanation(
         fields=_HEADERS,
@@ -196,19 +221,28 @@ def _layers(row: PacketRow, reading: Reading) -> Pair:
         ours = ours[:-1] if ours and ours[-1] == row.stop_layer else ours
         theirs = theirs[: len(ours)]
     elif row.stop != "complete":
-        # tshark lists a header that does not fit, and goes on where it can.
+        # tshark lists most headers that do not fit, and goes on where it can.
+        if len(theirs) < len(ours) and ours[-1] == row.stop_layer:
+            ours = ours[:-1]
         theirs = theirs[: len(ours)]
     return "layers", " ".join(ours), " ".join(theirs)
 
 
+def _is_unseen_ip_in_ip(row: PacketRow) -> bool:
+    """Tell whether the last tunnel is IP in IP whose inner header did not fit: it has no other."""
+    return row.tunnels[-1].kind == "ipip" and row.stop_layer in {"ipv4", "ipv6"}
+
+
 def _tunnels(row: PacketRow, reading: Reading) -> Iterator[Pair]:
-    theirs = reading.tunnels
+    mine, theirs = row.tunnels, reading.tunnels
     if row.stop != "complete":
-        theirs = theirs[: len(row.tunnels)]
-    yield "tunnels", _kinds(row.tunnels), _kinds(theirs)
-    if not row.tunnels or _kinds(row.tunnels) != _kinds(theirs):
+        if len(theirs) < len(mine) and _is_unseen_ip_in_ip(row):
+            mine = mine[:-1]
+        theirs = theirs[: len(mine)]
+    yield "tunnels", _kinds(mine), _kinds(theirs)
+    if not mine or _kinds(mine) != _kinds(theirs):
         return
-    both = list(zip(row.tunnels, theirs, strict=True))
+    both = list(zip(mine, theirs, strict=True))
     yield (
         "vni",
         " ".join(_word(ours.vni) for ours, _ in both),
@@ -219,7 +253,8 @@ def _tunnels(row: PacketRow, reading: Reading) -> Iterator[Pair]:
         " ".join(_endpoints(ours) for ours, _ in both),
         " ".join("-" if their.carrier is None else _endpoints(their.carrier) for _, their in both),
     )
-    flags = [_flags(ours, their) for ours, their in both]
+    # Where ERSPAN's header did not fit, tshark shows what there is of it.
+    flags = [_flags(o, t) for o, t in (both[:-1] if row.stop_layer == "erspan" else both)]
     yield "flags", " ".join(ours for ours, _ in flags), " ".join(their for _, their in flags)
     # Options that run past what was captured are cut by tshark, and not listed by us.
     whole = [(o, t) for o, t in both if o.kind == "geneve" and row.stop == "complete"]

@@ -124,6 +124,9 @@ class _Walk:
         wire_name = layer.layer_name.lower()
         if wire_name in PASSED_OVER:
             return True
+        if wire_name == "stt":  # tshark has it in place of the TCP header that it imitates
+            self.layers += ("tcp", "stt")
+            return False
         name = LAYER_NAMES.get(wire_name)
         last = self.layers[-1] if self.layers else ""
         if name is None or last in LAST_LAYERS or (last == "udp" and name not in AFTER_UDP):
@@ -143,7 +146,7 @@ class _Walk:
     def _ip(self, name: str, layer: Any) -> None:
         prefix = "ip" if name == "ipv4" else "ipv6"
         offset = _position(layer, f"{prefix}.version")
-        if self.layers[-2:-1] and self.layers[-2] in {"ipv4", "ipv6"}:
+        if self._is_ip_in_ip():
             self._add_tunnel("ipip", None)
         self._measure(offset)
         protocol = _number(layer, "ip.proto") if name == "ipv4" else _last_next_header(layer)
@@ -153,6 +156,8 @@ class _Walk:
             fragment = bool(
                 _number(layer, "ipv6.fraghdr.offset") or _number(layer, "ipv6.fraghdr.more")
             )
+        if _values(layer, "ah.spi"):  # part of the IPv6 layer to tshark
+            self.layers.append("ah")
         length = _number(layer, "ip.len" if name == "ipv4" else "ipv6.plen")
         self.ips.append(
             IpReading(
@@ -164,6 +169,11 @@ class _Walk:
                 zero_length=length == 0,
             )
         )
+
+    def _is_ip_in_ip(self) -> bool:
+        """Tell whether the IP header just listed is carried by another, perhaps protected."""
+        before = (name for name in self.layers[-2::-1] if name != "ah")
+        return next(before, "") in {"ipv4", "ipv6", "esp"}
 
     def _transport(self, name: str, layer: Any) -> None:
         if name == "udp" and _number(layer, "udp.length") == 0:

@@ -13,6 +13,8 @@ from .verify_reading import Reading, read_packet
 if TYPE_CHECKING:
     from ..decode.settings import DecodeSettings
 
+TSHARK_ICV_BYTES = 12
+
 PREFERENCES = {
     # Each frame for itself: a tunnel belongs to the frame that holds its header.
     "ip.defragment": "FALSE",
@@ -41,8 +43,28 @@ def decode_as(settings: DecodeSettings, used_ports: Mapping[int, str]) -> dict[s
     return {f"udp.port=={port}": dissector for port, dissector in sorted(ports.items())}
 
 
-def witness(path: str, *, tshark: str, rules: Mapping[str, str]) -> TsharkRun[Reading]:
+def preferences(settings: DecodeSettings | None) -> dict[str, str]:
+    """Return what tshark is told beyond ports.
+
+    Of ESP that does not encrypt it knows only that with an ICV of 12 octets.
+    """
+    if settings is None or settings.esp_icv_bytes != TSHARK_ICV_BYTES:
+        return PREFERENCES
+    return {**PREFERENCES, "esp.enable_null_encryption_decode_heuristic": "TRUE"}
+
+
+def witness(
+    path: str,
+    *,
+    tshark: str,
+    rules: Mapping[str, str],
+    settings: DecodeSettings | None = None,
+) -> TsharkRun[Reading]:
     """Return tshark's readings of one capture, in order; rules: as `decode_as` gives them."""
     return TsharkRun(
-        path, tshark=tshark, read=read_packet, decode_as=rules, preferences=PREFERENCES
+        path,
+        tshark=tshark,
+        read=read_packet,
+        decode_as=rules,
+        preferences=preferences(settings),
     )

@@ -163,10 +163,10 @@ optional_input_options = gather("inputs", _inputs, _optional_capture_argument, _
 """For commands that have something to say without a capture too."""
 
 
-def _settings(**ports: tuple[int, ...]) -> DecodeSettings:
+def _settings(**given: Any) -> DecodeSettings:
     from ..decode.settings import DecodeSettings
 
-    return DecodeSettings(**ports)
+    return DecodeSettings(**given)
 
 
 decode_options = gather(
@@ -197,6 +197,24 @@ decode_options = gather(
         metavar="PORT",
         help="Read this UDP destination port as VXLAN-GPE too, besides 4790: its flags mean "
         "something else than VXLAN's, so GPE is never guessed. Repeatable.",
+    ),
+    click.option(
+        "--wireguard-port",
+        "wireguard_ports",
+        type=PORT,
+        multiple=True,
+        metavar="PORT",
+        help="Look for WireGuard on this UDP port too, besides 51820, 51821 and 51871; it is taken "
+        "for it where the bytes fit. Repeatable.",
+    ),
+    click.option(
+        "--esp-null",
+        "esp_icv_bytes",
+        type=click.IntRange(0, 64),
+        metavar="ICV_BYTES",
+        help="ESP does not encrypt (NULL, RFC 2410): read what it carries. A packet tells neither "
+        "that nor how long its integrity check value is: 12 for HMAC-SHA1-96, 16 for "
+        "HMAC-SHA-256-128 and AES-GMAC.",
     ),
 )
 

@@ -37,11 +37,11 @@ def make_decoder(settings: DecodeSettings | None = None) -> Decoder:
     settings = settings or DecodeSettings()
     kernel = _kernel()
     if kernel is not None:
-        decoder: Decoder = kernel(settings.udp_table())
+        decoder: Decoder = kernel(settings.udp_table(), settings.esp_icv_bytes)
         return decoder
     from .readable import ReadableDecoder
 
-    return ReadableDecoder(settings.udp_table())
+    return ReadableDecoder(settings.udp_table(), settings.esp_icv_bytes)
 
 
 def _kernel() -> type | None:

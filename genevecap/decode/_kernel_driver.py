@@ -31,10 +31,13 @@ from cython.cimports.genevecap.decode._kernel_link import (
     vlan,
 )
 from cython.cimports.genevecap.decode._kernel_network import ipv4, ipv6
+from cython.cimports.genevecap.decode._kernel_security import ah, esp, macsec, stt, wireguard
 from cython.cimports.genevecap.decode._kernel_state import (
+    AH,
     ARP,
     ENCODED_LAYERS,
     ERSPAN,
+    ESP,
     ETHERNET,
     GENEVE,
     GRE,
@@ -46,6 +49,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     LINK_TYPE_SPACE,
     LLC,
     LOOP,
+    MACSEC,
     MAX_LAYERS,
     MAX_TUNNELS,
     MPLS,
@@ -56,6 +60,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     SCTP,
     SLL,
     SLL2,
+    STT,
     TCP,
     TOO_DEEP,
     UDP,
@@ -63,6 +68,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     VLAN,
     VXLAN,
     VXLAN_GPE,
+    WIREGUARD,
     Frame,
     Handler,
     Tunnel,
@@ -111,6 +117,11 @@ HANDLERS[NVGRE] = gre
 HANDLERS[ERSPAN] = erspan
 HANDLERS[NSH] = nsh
 HANDLERS[GTPU] = gtpu
+HANDLERS[ESP] = esp
+HANDLERS[AH] = ah
+HANDLERS[MACSEC] = macsec
+HANDLERS[WIREGUARD] = wireguard
+HANDLERS[STT] = stt
 
 # Layers that add a row to the tunnel table: begun only while there is room for one.
 IS_TUNNEL = cython.declare(cython.bint[256])
@@ -146,6 +157,8 @@ def run(f: cython.pointer(Frame)) -> cython.void:
             break
     if f.ran_past:
         back_to_fragment(f)
+    if f.payload_end:
+        leave_out_trailer(f)
 
 
 @cython.cfunc
@@ -327,6 +340,18 @@ def write_row(
     run_.layers += f.layer_count
 
 
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def leave_out_trailer(f: cython.pointer(Frame)) -> cython.void:
+    """Count no octet of an ESP trailer as payload, and forget it."""
+    if f.inner.payload_offset + f.inner.payload_bytes > f.payload_end:
+        f.inner.payload_bytes = (
+            f.payload_end - f.inner.payload_offset if f.payload_end > f.inner.payload_offset else 0
+        )
+    f.payload_end = 0
+
+
 def look_up(mapping, size):
     """Return a registry dictionary as a table of `size` octets."""
     table = bytearray(size)
@@ -343,6 +368,7 @@ class KernelDecoder:
     ip_protocols: cython.uchar[::1]
     udp_ports: cython.uchar[::1]
     gpe_protocols: cython.uchar[::1]
+    esp_icv_bytes: cython.int
     overruns_: cython.ulonglong
     # Columns are written at rows below the capacity that all columns of a batch are checked to have
     # when they are bound, so writing them needs no second check.
@@ -353,14 +379,15 @@ class KernelDecoder:
     frames_kept: object
     decoded_kept: object
 
-    def __init__(self, udp_table):
-        """udp_table: as `DecodeSettings.udp_table` gives it; ValueError for any other length."""
+    def __init__(self, udp_table, esp_icv_bytes=None):
+        """udp_table, esp_icv_bytes: as `DecodeSettings` has them; ValueError for another length."""
         if len(udp_table) != 65536:
             raise ValueError("the UDP port table has 65,536 entries")
         self.ethertypes = look_up(ETHERTYPES, 65536)
         self.ip_protocols = look_up(IP_PROTOCOLS, 256)
         self.udp_ports = bytearray(udp_table)
         self.gpe_protocols = look_up(GPE_NEXT_PROTOCOLS, 256)
+        self.esp_icv_bytes = -1 if esp_icv_bytes is None else esp_icv_bytes
 
     @property
     def overruns(self):
@@ -393,6 +420,7 @@ class KernelDecoder:
         f.registry.ip_protocol = cython.address(self.ip_protocols[0])
         f.registry.udp_port = cython.address(self.udp_ports[0])
         f.registry.gpe_protocol = cython.address(self.gpe_protocols[0])
+        f.registry.esp_icv_bytes = self.esp_icv_bytes
         f.options.option_class = c.options.option_class
         f.options.option_type = c.options.option_type
         f.options.data_offset = c.options.data_offset

@@ -36,6 +36,8 @@ cdef enum:
     NSH = 23
     GTPU = 24
     ESP = 25
+    AH = 26
+    MACSEC = 27
     WIREGUARD = 28
     STT = 29
     LOOP = 30
@@ -87,6 +89,7 @@ cdef struct Registry:
     const uint8_t *ip_protocol
     const uint8_t *udp_port
     const uint8_t *gpe_protocol
+    int32_t esp_icv_bytes       # of ESP that does not encrypt, or -1
 
 # An IP header, and the transport header that follows it directly.
 cdef struct Ip:
@@ -179,6 +182,7 @@ cdef struct Frame:
     Ip inner
     Tcp tcp
     bint tcp_seen               # tcp holds something
+    uint64_t payload_end        # where the trailer of ESP begins that does not encrypt, or 0
     # the first fragment that bounds the window, to go back to
     Ip fragment
     uint32_t fragment_ip_count

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from cython.cimports.genevecap.decode._kernel_security import esp_fits, stt_fits, wireguard_fits
 from cython.cimports.genevecap.decode._kernel_state import (
     ESP,
     GENEVE,
@@ -71,7 +72,10 @@ def udp(f):
     payload(f, p + 8, ends)
     layer = f.registry.udp_port[f.inner.destination_port]
     if layer == 0:
-        return complete(f, p)
+        # An answer of ESP or WireGuard goes to the port that the other end came from.
+        layer = f.registry.udp_port[f.inner.source_port]
+        if layer != (ESP | TENTATIVE) and layer != (WIREGUARD | TENTATIVE):
+            return complete(f, p)
     if layer & TENTATIVE:
         layer = layer & 0x7F
         if not tentative(f, p + 8, layer):
@@ -86,16 +90,9 @@ def tentative(f, p, layer):
     if layer == GRE:
         return gre_fits(f, p)
     if layer == ESP:
-        # RFC 3948: four zero octets are IKE, one octet 0xff is a keep-alive.
-        return p + 8 <= f.captured and p + 8 <= f.end and u32(f, p) != 0
+        return esp_fits(f, p)
     if layer == WIREGUARD:
-        return (
-            p + 4 <= f.captured
-            and p + 4 <= f.end
-            and 1 <= u8(f, p) <= 4
-            and u8(f, p + 1) == 0
-            and u16(f, p + 2) == 0
-        )
+        return wireguard_fits(f, p)
     if layer == GTPU:
         return gtpu_fits(f, p)
     return 1
@@ -123,8 +120,8 @@ def tcp(f):
     if not fits(f, p, header, TCP):
         return 0
     tcp_options(f, p + 20, p + header)
-    if f.inner.destination_port == 7471:
-        return go_on(f, p + header, STT)
+    if f.inner.destination_port == 7471 and header == 20 and stt_fits(f, p + 20):
+        return go_on(f, p + 20, STT)
     return complete(f, p)
 
 

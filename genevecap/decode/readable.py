@@ -82,14 +82,18 @@ def follow(walk: Walk, code: int, offset: int) -> None:
         walk.stop_offset = offset
     if walk.open_tunnel >= 0:
         walk.close_tunnel()
+    if walk.esp_trailer is not None:
+        room = walk.esp_trailer[0] - walk.payload_offset
+        if walk.payload_bytes > room:
+            walk.payload_bytes = max(0, room)
 
 
 class ReadableDecoder:
     """Decodes frames with the protocols of `protocols/`."""
 
-    def __init__(self, udp_table: bytes) -> None:
-        """udp_table: as `DecodeSettings.udp_table` gives it."""
-        self._walk = Walk(udp_table)
+    def __init__(self, udp_table: bytes, esp_icv_bytes: int | None = None) -> None:
+        """udp_table, esp_icv_bytes: as `DecodeSettings` has them."""
+        self._walk = Walk(udp_table, esp_icv_bytes)
 
     def decode(self, frames: FrameBatch, first: int, decoded: DecodedBatch) -> int:
         """Decode rows of `frames` from row `first` into `decoded`, from its row 0.

@@ -29,6 +29,8 @@ OTHER_PORTS = {
     4500: Layer.ESP,
     4754: Layer.GRE,  # RFC 8086 section 3
     51820: Layer.WIREGUARD,
+    51821: Layer.WIREGUARD,  # Calico and Flannel, for IPv6
+    51871: Layer.WIREGUARD,  # Cilium
 }
 """Tunnels and protections that UDP carries besides; all tentative."""
 
@@ -44,6 +46,12 @@ class DecodeSettings:
     vxlan_gpe_ports: tuple[int, ...] = ()
     """UDP destination ports that are VXLAN-GPE besides 4790."""
 
+    wireguard_ports: tuple[int, ...] = ()
+    """UDP ports that may be WireGuard besides 51820, 51821 and 51871."""
+    esp_icv_bytes: int | None = None
+    """Where ESP does not encrypt (NULL, RFC 2410): octets of its integrity check value.
+    None: it does."""
+
     def udp_table(self) -> bytes:
         """Return 65,536 octets: by UDP destination port a `Layer`, perhaps `TENTATIVE`, or 0."""
         table = bytearray(65536)
@@ -55,6 +63,8 @@ class DecodeSettings:
         for port in VXLAN_PORTS:
             table[port] = Layer.VXLAN
         table[VXLAN_GPE_PORT] = Layer.VXLAN_GPE
+        for port in self.wireguard_ports:
+            table[port] = Layer.WIREGUARD | TENTATIVE
         # What the user says comes last: it wins over every default.
         for ports, layer in (
             (self.geneve_ports, Layer.GENEVE),

@@ -31,6 +31,8 @@ STOP_MEANING = {
     "too_deep": "more than 8 tunnels or 32 headers",
     "fragment": "the rest of the headers is in another fragment",
 }
+HIDDEN = "protected: what is inside is encrypted"
+"""What `complete` means at a layer that hides its payload."""
 
 
 def list_lines(result: InspectResult, name: str, style: Style) -> list[str]:
@@ -53,9 +55,9 @@ def top_lines(result: InspectResult, name: str, limit: int, style: Style) -> lis
 
 
 def early_stop_lines(result: InspectResult, limit: int, style: Style) -> list[str]:
-    """Return how packets ended that were not decoded completely, like `top_lines`."""
+    """Return how packets ended that were not decoded to a transport header, like `top_lines`."""
     columns, rows = _stops(result)
-    early = [row for row in rows if row[0] != "complete"]
+    early = [row for row in rows if row[0] != "complete" or row[1] != "-"]
     return _cut_lines(columns, early, len(early), "stops", limit, style)
 
 
@@ -183,7 +185,7 @@ def _stops(result: InspectResult) -> Table:
             row["stop"],
             printable(row["layer"] or "-"),
             count(row["packets"]),
-            STOP_MEANING[row["stop"]],
+            HIDDEN if row["stop"] == "complete" and row["layer"] else STOP_MEANING[row["stop"]],
         ]
         for row in table_rows(result, "stops")
         if row["packets"]

@@ -155,7 +155,8 @@ def _findings(result: InspectResult, style: Style) -> Iterator[str]:
 
 
 def _stops(result: InspectResult, style: Style) -> Iterator[str]:
-    early = result.selected_packets - result.stops.complete
+    hidden = sum(layer.packets for layer in result.stop_layers if layer.stop == "complete")
+    early = result.selected_packets - result.stops.complete + hidden
     if early <= 0:
         return
     yield ""

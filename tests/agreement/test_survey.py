@@ -103,12 +103,12 @@ ENTRY = {
 @pytest.fixture
 def example():
     """Four frames: agreed, listed, different, and compared in part."""
-    esp = (ETH, ip(proto="50"), {"L": "esp"})
+    other = (ETH, ip(proto="108"), {"L": "ipcomp"})
     tcp = (ETH, ip(proto="6"), TCP | {"srcport": "40000", "dstport": "53"})
-    expected = expect(record(1, *FRAME), record(2, *tcp), record(3, *FRAME), record(4, *esp))
+    expected = expect(record(1, *FRAME), record(2, *tcp), record(3, *FRAME), record(4, *other))
     different = OURS | {"inner": OURS["inner"] | {"source": "192.0.2.77"}}
-    ports = {"protocol": "esp", "source_port": None, "destination_port": None}
-    layers = ["ethernet", "ipv4", "esp"]
+    ports = {"protocol": "108", "source_port": None, "destination_port": None}
+    layers = ["ethernet", "ipv4", "ip-proto-108"]
     rows = {
         1: OURS,
         2: OURS | {"layers": ["ethernet", "ipv4", "tcp"]},
@@ -123,10 +123,10 @@ def test_summary_counts_each_frame_once(example):
     summary = example.summary()
     assert (summary.in_full, summary.agreed) == (3, 1)
     assert (summary.only_listed, summary.different) == (1, 1)
-    assert summary.skipped == {"esp": 1}
+    assert summary.skipped == {"ipcomp": 1}
     assert (summary.partly_agreed, summary.partly_different) == (1, 0)
     assert summary.share_agreed == pytest.approx(1 / 3)
-    for part in ("3 frames compared in full", "(33.33 %)", "1   esp"):
+    for part in ("3 frames compared in full", "(33.33 %)", "1   ipcomp"):
         assert part in str(summary)
 
 

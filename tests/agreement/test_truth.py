@@ -267,9 +267,6 @@ def test_protocol_behind_ipv6_extension_headers_is_the_next_layers():
 @pytest.mark.parametrize(
     ("layers", "protocols", "skipped_at"),
     [
-        ((ETH, ipv6(nxt="51"), UDP), "eth:ethertype:ipv6:ah:udp", "ah"),
-        ((ETH, ip(proto="50"), {"L": "esp"}), None, "esp"),
-        ((ETH, {"L": "macsec"}, ip(), UDP), None, "macsec"),
         ((ETH, {"L": "pppoes"}, {"L": "ppp"}, ip(), UDP), None, "pppoes"),
         ((ETH, {"L": "vlan"}, ip(), UDP), "eth:ethertype:vntag:ethertype:vlan:ip:udp", "vntag"),
         (({"L": "ppp"}, ip(), UDP), None, "link type: ppp"),
@@ -285,27 +282,43 @@ def test_frame_is_compared_down_to_a_layer_that_is_not_decoded(layers, protocols
 
 
 @pytest.mark.parametrize(
-    ("above", "skipped_at"),
+    ("above", "layers", "skipped_at"),
     [
-        (({"L": "udpencap"}, {"L": "esp"}), "esp"),
-        (({"L": "udpencap"}, {"L": "isakmp"}), None),
-        (({"L": "wg"},), "wireguard"),
-        (({"L": "teredo"}, ipv6(), UDP), "teredo"),
-        (({"L": "gtp", "message": "0x01"},), None),
-        (({"L": "dns"},), None),
+        (({"L": "udpencap"}, {"L": "esp"}), ("udp", "esp"), None),
+        (({"L": "udpencap"}, {"L": "isakmp"}), ("udp",), None),
+        (({"L": "wg"},), ("udp", "wireguard"), None),
+        (({"L": "teredo"}, ipv6(), UDP), ("udp",), "teredo"),
+        (({"L": "gtp", "flags": "0x32", "message": "0x01"},), ("udp",), None),
+        (({"L": "dns"},), ("udp",), None),
     ],
 )
-def test_what_udp_carries(above, skipped_at):
+def test_what_udp_carries(above, layers, skipped_at):
     udp = UDP | {"dstport": "2152"}
     frame = one(ETH, ip(), udp, *above)
     assert frame.skipped_at == skipped_at
+    assert frame.reading.layers == Beginning(("ethernet", "ipv4", *layers))
     assert frame.reading.inner.destination_port == 2152
     assert frame.reading.tunnels == ()
 
 
+def test_an_authentication_header_is_read_through():
+    frame = one(ETH, ipv6(nxt="51"), UDP, protocols="eth:ethertype:ipv6:ah:udp")
+    assert frame.reading.layers == Beginning(("ethernet", "ipv6", "ah", "udp"))
+    assert frame.reading.inner.protocol == 51
+    frame = one(ETH, ip(proto="51"), {"L": "ah"}, ip("10.0.0.1", "10.0.0.2"), UDP)
+    (tunnel,) = frame.reading.tunnels
+    assert isinstance(tunnel.overhead_bytes, Silent)
+
+
+def test_macsec_is_read_through():
+    frame = one(ETH, {"L": "macsec", "TCI.SC": "1"}, ip(), UDP)
+    assert frame.reading.layers == Beginning(("ethernet", "macsec", "ipv4", "udp"))
+
+
 def test_tunnel_down_to_a_layer_that_is_not_decoded_is_compared():
-    frame = one(ETH, ip(), UDP, VXLAN, ETH, ip("10.0.0.1", "10.0.0.2", proto="50"), {"L": "esp"})
-    assert frame.skipped_at == "esp"
+    inside = ip("10.0.0.1", "10.0.0.2", proto="50"), {"L": "ipcomp"}
+    frame = one(ETH, ip(), UDP, VXLAN, ETH, *inside)
+    assert frame.skipped_at == "ipcomp"
     assert [t.vni for t in frame.reading.tunnels] == [7]
     assert frame.reading.inner == inner("10.0.0.1", "10.0.0.2", 50)
 

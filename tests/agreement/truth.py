@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .readings import AtLeast, Beginning, Congruent, Reading
-from .walk import NOT_YET_DECODED, Layer, Walk, completions, steps
+from .walk import Layer, Walk, completions, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 FRAME_LENGTH_CEILING = 2**31 - 1
 INT64_MAX = 2**63 - 1
@@ -50,22 +50,18 @@ class ExpectedFile:
     exit_codes: frozenset[int]
 
 
-def expected_file(
-    truth: Mapping[str, Any], *, not_decoded: Iterable[str] = NOT_YET_DECODED
-) -> ExpectedFile:
+def expected_file(truth: Mapping[str, Any]) -> ExpectedFile:
     """Return what genevecap should say about the capture that `truth` is the record of.
 
     truth: the content of a `.truth.json` file.
-    not_decoded: the layers that count as not decoded, for the tests of this converter.
     """
-    layers = frozenset(not_decoded)
     if not is_capture(truth):
         return ExpectedFile(name=truth["file"], frames=(), complete=True, exit_codes=frozenset({3}))
     complete = truth["tshark"]["rc"] == 0
     datagrams = completions(truth["frame_list"])
     return ExpectedFile(
         name=truth["file"],
-        frames=tuple(_expected_frame(f, datagrams, layers) for f in truth["frame_list"]),
+        frames=tuple(_expected_frame(f, datagrams) for f in truth["frame_list"]),
         complete=complete,
         exit_codes=frozenset({0}) if complete else frozenset({0, 3}),
     )
@@ -82,11 +78,10 @@ def is_capture(truth: Mapping[str, Any]) -> bool:
 def _expected_frame(
     record: Mapping[str, Any],
     datagrams: Mapping[tuple[str, ...], list[Layer]],
-    not_decoded: frozenset[str],
 ) -> ExpectedFrame:
     if record.get("not_packet"):
         return ExpectedFrame(number=record["n"], reading=None, skipped_at=None, record=record)
-    walk = Walk(datagrams, not_decoded)
+    walk = Walk(datagrams)
     walk.run(steps(record))
     reading = Reading(
         captured_bytes=record["cap_len"],

@@ -11,7 +11,7 @@ made the corpus asked for) and `protocols` (every name, but no fields).  `steps`
   datagram in the fragment that completes it.  A *first* fragment is the other way round: the
   dissector shows nothing of its contents, so its transport header is taken from the frame that
   completes the datagram, where there is one (`completions`);
-* at a layer that is not decoded (`NOT_YET_DECODED`, `NEVER_DECODED`).
+* at a layer that is not decoded (`NEVER_DECODED`), or that hides what is inside (`OPAQUE`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .readings import Inner, Option, Silent, Statement, Tunnel, address
-
-NOT_YET_DECODED = frozenset({"esp", "ah", "macsec", "wireguard"})
-"""Layers that come with a later version: frames are compared down to them.
-
-Implementing one means taking it out of here; `Walk` already knows how to go on below it.
-"""
 
 NEVER_DECODED = frozenset(
     {"ppp", "pppoes", "wlan", "radiotap", "teredo", "lisp", "ipcomp", "sflow", "gtpprime"}
@@ -65,6 +59,9 @@ IP_PROTOCOLS = {
 
 LAYER_NAMES = {"eth": "ethernet", "ip": "ipv4"}
 """What CONTRACT calls a layer, where it is not the dissector's name of it."""
+
+OPAQUE = {"esp": "esp", "wg": "wireguard"}
+"""Layers that hide what is inside, by the dissector's names."""
 
 IPV6_EXTENSIONS = frozenset({0, 43, 44, 60})
 ROOM_FOR_HEADERS = 512
@@ -152,7 +149,6 @@ class Walk:
     """One pass over the steps of one frame; after `run` the other attributes are the answer."""
 
     datagrams: Mapping[tuple[str, ...], list[Layer]]
-    not_decoded: frozenset[str]
     tunnels: list[Tunnel] = field(default_factory=list)
     inner: Inner | None = None
     layers: list[str] = field(default_factory=list)
@@ -286,12 +282,12 @@ class Walk:
             or int(rest[0].get("message", "0"), 16) != GTPU_G_PDU
         ):
             name = ""  # the control plane: payload, not a tunnel
-        name = {"wg": "wireguard"}.get(name, name)
-        if name in ("geneve", "vxlan"):
-            return True
-        if name in self.not_decoded | NEVER_DECODED:
+        if name in OPAQUE:
+            self._list(OPAQUE[name])
+            return False
+        if name in NEVER_DECODED:
             return self._skip(name)
-        return name in ("gtp", "gre")  # GRE in UDP: RFC 8086
+        return name in ("geneve", "vxlan", "gtp", "gre")  # GRE in UDP: RFC 8086
 
     def _udp_tunnel(self, step: Layer, rest: list[Layer]) -> None:
         if step["L"] == "geneve":
@@ -334,8 +330,11 @@ class Walk:
 
     def _other(self, name: str, step: Layer, rest: list[Layer]) -> bool:
         """Read a layer that is neither link, IP nor transport."""
-        if name in self.not_decoded | NEVER_DECODED:
+        if name in NEVER_DECODED:
             return self._skip(name)
+        if name in OPAQUE:
+            self._list(OPAQUE[name])
+            return False
         if name in ("gre", "gtp"):
             if len(step) == 1:  # the header was cut
                 return False

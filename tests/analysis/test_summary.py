@@ -227,6 +227,23 @@ def test_every_packet_stops_one_way(tmp_path):
     assert answer["captures"][0]["packets"] == 5
 
 
+def test_what_hides_its_payload_is_complete_and_counted_by_layer(tmp_path):
+    esp = p.ethernet(p.ipv4(p.esp(b"\xaa" * 20), 50))
+    wireguard = p.ethernet(p.ipv4(p.udp(p.wireguard(b"\xaa" * 28), 51820, 51820)))
+    macsec = p.ethernet(bytes.fromhex("0c0000000001") + bytes(40), 0x88E5)
+    path = write(tmp_path, esp, esp, wireguard, macsec, inner(), name="hidden.pcap")
+    result = summary(path)
+    assert result.stops.complete == 5
+    assert {(count.stop, count.layer, count.packets) for count in result.stop_layers} == {
+        ("complete", "esp", 2),
+        ("complete", "wireguard", 1),
+        ("complete", "macsec", 1),
+    }
+    text = CliRunner().invoke(main, ["inspect", str(path)]).stdout
+    assert "4 of 5 packets" in text
+    assert text.count("protected: what is inside is encrypted") == 3
+
+
 def test_findings_say_how_many_and_where_first(tmp_path):
     good, bad = over4(vxlan()), over4(p.udp(p.vxlan(inner(), flags=0), 1, 4789))
     path = write(tmp_path, *([good, bad] * 10))

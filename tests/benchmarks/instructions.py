@@ -19,6 +19,7 @@ PHASES = {
     "_kernel_link": "decode",
     "_kernel_network": "decode",
     "_kernel_transport": "decode",
+    "_kernel_security": "decode",
     "_kernel_tunnels": "decode",
     "_kernel_tables": "count",
 }

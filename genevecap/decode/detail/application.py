@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the payload of TCP or UDP is, as far as its own header tells: DNS, HTTP/1, TLS.
+"""What the payload of TCP or UDP is, as far as its own header tells: DNS, HTTP, TLS, IKE.
 
 These are not this tool's protocols: dpkt reads them, from a bounded number of octets, and anything
 that it does not like (it raises nearly anything on hostile octets) makes them a plain payload.
@@ -13,6 +13,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from ..protocols.fields import Header, HeaderCut, LayerDetail, hexadecimal, printable
+from .ike import describe_ike, describe_keep_alive, is_ike, is_keep_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -295,6 +296,8 @@ _APPLICATIONS: tuple[
     tuple[Callable[[bytes, str, Ports], bool], Callable[[Header, bytes], None], str, str],
     ...,
 ] = (
+    (is_keep_alive, describe_keep_alive, "nat-keep-alive", "RFC 3948 section 2.3"),
+    (is_ike, describe_ike, "ike", "RFC 7296 section 3.1"),
     (_is_dns, _describe_dns, "dns", "RFC 1035 section 4.1"),
     (_is_http2, _describe_http2, "http2", "RFC 9113 section 3.4"),
     (_is_http, _describe_http, "http", "RFC 9112 section 3"),

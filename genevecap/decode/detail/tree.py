@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ...columns import Finding, FrameBatch, Stop
 from ..layers import layer_name
 from ..protocols import PROTOCOLS, Walk
+from ..protocols.esp import Esp, describe_trailer
 from ..protocols.fields import Field, Header, HeaderCut, LayerDetail, printable
 from ..readable import follow, link_layer
 from ..settings import DecodeSettings
@@ -37,7 +38,8 @@ def detail(frames: FrameBatch, row: int, settings: DecodeSettings | None = None)
     """Return the field tree of row `row` of `frames`. No frame raises."""
     start = frames.offset[row]
     data = bytes(frames.buffer[start : start + frames.captured_bytes[row]])
-    walk = Walk((settings or DecodeSettings()).udp_table())
+    settings = settings or DecodeSettings()
+    walk = Walk(settings.udp_table(), settings.esp_icv_bytes)
     walk.begin(data, frames.wire_bytes[row], 0)
     follow(walk, link_layer(frames.link_types[frames.point[row]]), 0)
     layers = _describe(walk, 0)
@@ -45,7 +47,7 @@ def detail(frames: FrameBatch, row: int, settings: DecodeSettings | None = None)
     return FrameDetail(
         layers=tuple(layers),
         stop=Stop(walk.stop),
-        stop_layer=layer_name(walk.stop_layer) if walk.stop_layer else None,
+        stop_layer=layer_name(walk.stop_layer) if walk.stop != Stop.COMPLETE else None,
         stop_offset=walk.stop_offset,
         findings=tuple(rule.name or "" for rule in Finding if walk.findings & rule),
     )
@@ -93,7 +95,7 @@ def _quote(walk: Walk, code: int, start: int, end: int, depth: int) -> tuple[Fie
 
     It has tunnels and IP headers of its own; those of the frame are not touched.
     """
-    quoted = Walk(walk.udp_table)
+    quoted = Walk(walk.udp_table, walk.esp_icv_bytes)
     quoted.begin(bytes(walk.data[:end]), end, 0)
     follow(quoted, code, start)
     return tuple(
@@ -121,10 +123,23 @@ def _describe_payload(walk: Walk, layers: list[LayerDetail]) -> list[LayerDetail
             application = describe_application(bytes(walk.data), start, end, transport, walk.ports)
             found.append(application or _octets("payload", start, end))
             start = end
+    if walk.esp_trailer is not None and start <= walk.esp_trailer[0] and walk.stop == Stop.COMPLETE:
+        found += _describe_esp_trailer(walk, start, *walk.esp_trailer)
+        start = walk.esp_trailer[1]
     if start < walk.captured:
         name = "trailer" if walk.stop == Stop.COMPLETE else "undecoded"
         found.append(_octets(name, start, walk.captured))
     return found
+
+
+def _describe_esp_trailer(walk: Walk, start: int, begin: int, end: int) -> list[LayerDetail]:
+    """Describe the trailer from `begin` to `end`, and what lies before it from `start` on."""
+    found = [_octets("undecoded", start, begin)] if start < begin else []
+    header = Header(bytes(walk.data), begin, end, Esp.SOURCE)
+    with suppress(HeaderCut):
+        describe_trailer(header, walk.esp_icv_bytes)
+    trailer = LayerDetail("esp-trailer", begin, header.end - begin, header.summary, header.finish())
+    return [*found, trailer]
 
 
 def _octets(name: str, start: int, end: int) -> LayerDetail:

@@ -28,7 +28,7 @@ from ...columns import Stop, TcpOption
 from ..layers import Layer
 from ..settings import STT_PORT
 from .fields import Header, hexadecimal
-from .protocol import Protocol
+from .protocol import PROTOCOLS, Protocol
 from .udp import Udp
 from .walk import Walk
 
@@ -119,7 +119,9 @@ class Tcp(Protocol):
         else:
             walk.tcp = (*fixed, *read_options(walk.data, offset + HEADER_BYTES, end))
         walk.next = end
-        return Layer.STT if destination == STT_PORT else 0
+        if destination != STT_PORT or header_bytes != HEADER_BYTES:
+            return 0
+        return Layer.STT if PROTOCOLS[Layer.STT].fits(walk, end) else 0
 
     @staticmethod
     def fields(header: Header) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""UDP: RFC 768.  What it carries is told by the destination port alone.
+r"""UDP: RFC 768.  What it carries is told by the destination port; ESP and WireGuard by either.
 
 A length of 0 is a super-packet (RFC 2675 section 4) and means the rest of the window.
 
@@ -32,6 +32,10 @@ LENGTH = 4
 CHECKSUM = 6
 PORTS_BYTES = DESTINATION_PORT + 2
 HEADER_BYTES = CHECKSUM + 2
+
+PEER_PORT_LAYERS = frozenset((Layer.ESP | TENTATIVE, Layer.WIREGUARD | TENTATIVE))
+"""What its source port tells too: answers go to the port that the other end came from, which a NAT
+may have chosen (RFC 3948 section 2.1).  A tunnel is known by its destination port alone."""
 
 PORTS = Struct(">HH")
 _HEADER = Struct(">HHH")
@@ -69,6 +73,10 @@ class Udp(Protocol):
         else:
             walk.add_payload(payload)
         layer: int = walk.udp_table[destination]
+        if not layer:
+            layer = walk.udp_table[source]
+            if layer not in PEER_PORT_LAYERS:
+                return 0
         if layer & TENTATIVE:
             layer &= ~TENTATIVE
             if not PROTOCOLS[layer].fits(walk, payload):

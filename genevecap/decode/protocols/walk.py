@@ -52,6 +52,8 @@ class Walk:
     __slots__ = (
         "captured",
         "data",
+        "esp_icv_bytes",
+        "esp_trailer",
         "findings",
         "fragment",
         "frame_end",
@@ -81,7 +83,9 @@ class Walk:
         "window",
     )
 
-    def __init__(self, udp_table: bytes) -> None:
+    def __init__(self, udp_table: bytes, esp_icv_bytes: int | None = None) -> None:
+        self.esp_icv_bytes = -1 if esp_icv_bytes is None else esp_icv_bytes
+        """Octets of the ICV of ESP that does not encrypt; -1 where ESP encrypts."""
         self.udp_table = udp_table
         """By UDP destination port a `Layer`, perhaps with `TENTATIVE`, or 0."""
         self.bind(DecodedBatch(1))
@@ -112,6 +116,8 @@ class Walk:
         self.stop = 0
         self.stop_layer = 0
         self.stop_offset = 0
+        self.esp_trailer: tuple[int, int] | None = None
+        """Begin and end of the trailer of ESP that does not encrypt."""
         self.fragment: tuple[IpHeader, int, int] | None = None
         """Where an IP header with more fragments to come has set the window: that header, and how
         many tunnels and options there were before it."""
@@ -159,6 +165,12 @@ class Walk:
     def end(self, stop: Stop) -> int:
         """Stop at the layer that is being decoded. Returns 0, for no next layer."""
         self.stop = stop
+        return 0
+
+    def end_opaque(self, offset: int) -> int:
+        """Complete the frame at the layer at `offset`, which hides what is inside. Returns 0."""
+        self.stop_layer = self.layer_code[self.layer_end - 1]
+        self.stop_offset = offset
         return 0
 
     def end_at(self, stop: Stop, code: int, offset: int) -> int:

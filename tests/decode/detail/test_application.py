@@ -164,3 +164,18 @@ def test_hostile_payloads_take_no_time(payload):
     start = time.process_time()
     assert_sound(tree(228, payload), len(payload))
     assert time.process_time() - start < 1.0
+
+
+def test_ike_and_keep_alives_are_told_apart():
+    ike = bytes.fromhex("11" * 8 + "22" * 8 + "2e202308" + "00000001" + "0000001c")
+    for port, marker in ((500, b""), (4500, bytes(4))):
+        octets = packets.ipv4(packets.udp(marker + ike, port, port))
+        layer = tree(228, octets).layers[-1]
+        assert (layer.name, layer.summary) == ("ike", "IKEv2, IKE_AUTH (35), message 1")
+        fields = {field.name: field for field in layer.fields}
+        assert ("non_esp_marker" in fields) == bool(marker)
+        assert fields["initiator_spi"].value == 0x1111111111111111
+        assert fields["length"].offset + 4 == len(octets)
+    octets = packets.ipv4(packets.udp(b"\xff", 4500, 4500))
+    layer = tree(228, octets).layers[-1]
+    assert layer.name == "nat-keep-alive"

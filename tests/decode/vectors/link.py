@@ -96,15 +96,6 @@ VECTORS = [
         **MACS,
     ),
     vector(
-        "ethernet-known-type-without-decoder",
-        f"{ETHERNET} 88 e5  # MACsec\n 2c 00 00 00 00 01",
-        layers=[("ethernet", 0), ("macsec", 14)],
-        stop="unsupported",
-        stop_layer="macsec",
-        stop_offset=14,
-        **MACS,
-    ),
-    vector(
         "vlan-802.1ad-and-802.1q",
         f"""{ETHERNET}
         88 a8                 # service tag

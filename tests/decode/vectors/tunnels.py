@@ -720,44 +720,4 @@ GPE_VECTORS = [
     ),
 ]
 
-OPAQUE_VECTORS = [
-    over_udp(
-        "esp-in-udp",
-        4500,
-        "00 00 01 00 00 00 00 01 de ad be ef",
-        layers=[("esp", 28)],
-        stop="unsupported",
-        stop_layer="esp",
-        stop_offset=28,
-    ),
-    over_udp(
-        "ike-in-udp",
-        4500,
-        "00 00 00 00 11 11 11 11 22 22 22 22",
-        layers=[],
-        stop_offset=20,
-    ),
-    over_udp("nat-keep-alive", 4500, "ff", layers=[], stop_offset=20),
-    over_udp(
-        "wireguard",
-        51820,
-        "04 00 00 00 00 00 00 01",
-        layers=[("wireguard", 28)],
-        stop="unsupported",
-        stop_layer="wireguard",
-        stop_offset=28,
-    ),
-    over_udp("not-wireguard", 51820, "05 00 00 00 00", layers=[], stop_offset=20),
-    vector(
-        "esp-over-ip",
-        "45 00 00 1c 00 00 00 00 40 32 00 00 0a 00 00 01 0a 00 00 02 00 00 01 00 00 00 00 01",
-        link_type=IPV4,
-        layers=[("ipv4", 0), ("esp", 20)],
-        stop="unsupported",
-        stop_layer="esp",
-        stop_offset=20,
-        ip={**V4, "protocol": 50, "bytes": 28, "ttl": 64},
-    ),
-]
-
-VECTORS = GENEVE_VECTORS + VXLAN_VECTORS + GPE_VECTORS + OPAQUE_VECTORS
+VECTORS = GENEVE_VECTORS + VXLAN_VECTORS + GPE_VECTORS
