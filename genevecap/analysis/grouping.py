@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Halves that are one TCP connection, wherever they were captured: see `connections`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from .connections import Endpoint, Half
+
+_LINGER_NS = 120_000_000_000
+"""How long after its last packet a connection without handshake still takes halves of its
+endpoints."""
+
+
+class Connection:
+    """One TCP connection: its two directions at each point that saw it."""
+
+    __slots__ = ("forward", "reverse")
+
+    def __init__(self) -> None:
+        self.forward: dict[int, Half] = {}
+        """From the end that opened it, by point index."""
+        self.reverse: dict[int, Half] = {}
+
+    def halves(self) -> Iterator[Half]:
+        """Yield all halves."""
+        yield from self.forward.values()
+        yield from self.reverse.values()
+
+    @property
+    def points(self) -> list[int]:
+        """Return the points that saw it, the first to see it first."""
+        first: dict[int, int] = {}
+        for half in self.halves():
+            first[half.point] = min(half.first_ns, first.get(half.point, half.first_ns))
+        return sorted(first, key=lambda point: (first[point], point))
+
+    @property
+    def client(self) -> Endpoint:
+        """Return the client's endpoint as the client itself sees it: where replies go to."""
+        some = next(iter(self.reverse.values()), None)
+        return some.destination if some else next(iter(self.forward.values())).source
+
+    @property
+    def server(self) -> Endpoint:
+        """Return the endpoint that the client called: where replies come from."""
+        some = next(iter(self.reverse.values()), None)
+        return some.source if some else next(iter(self.forward.values())).destination
+
+    @property
+    def first_ns(self) -> int:
+        """Return when its first packet was seen."""
+        return min(half.first_ns for half in self.halves())
+
+    @property
+    def last_ns(self) -> int:
+        """Return when its last packet was seen."""
+        return max(half.last_ns for half in self.halves())
+
+
+def group(halves: Iterable[Half]) -> list[Connection]:
+    """Return the connections that these halves are of, in the order of their first halves."""
+    grouping = _Grouping()
+    for half in [half for half in halves if not grouping.add(half)]:
+        grouping.add_without_handshake(half)
+    return grouping.connections
+
+
+class _Grouping:
+    """Connections by what identifies them."""
+
+    def __init__(self) -> None:
+        self.connections: list[Connection] = []
+        self._by_pair: dict[tuple[int, int], Connection] = {}
+        self._by_syn: dict[tuple[int, int], Connection] = {}
+        self._by_key: dict[int, list[Connection]] = {}
+
+    def add(self, half: Half) -> bool:
+        """Add a half of which a SYN was seen; tell whether it was one."""
+        if half.isn is None:
+            return False
+        client = half.isn if half.is_client else half.peer_isn
+        server = half.peer_isn if half.is_client else half.isn
+        connection = None
+        if client is not None and server is not None:
+            connection = self._by_pair.get((client, server))
+        if connection is None and client is not None:
+            # A point that saw the SYN alone: the endpoints have to tell.
+            connection = self._by_syn.get((client, half.key))
+            if connection is not None and server is not None and not _agree(connection, server):
+                connection = None
+        if connection is None:
+            connection = self._new(half.key)
+        if client is not None:
+            self._by_syn.setdefault((client, half.key), connection)
+            if server is not None:
+                self._by_pair.setdefault((client, server), connection)
+        _place(connection, half)
+        return True
+
+    def add_without_handshake(self, half: Half) -> None:
+        """Add a half to the connection of its endpoints that it overlaps, else to a new one."""
+        found = self._by_key.get(half.key, [])
+        for connection in reversed(found):
+            if connection.first_ns - _LINGER_NS <= half.first_ns <= connection.last_ns + _LINGER_NS:
+                break
+        else:
+            connection = self._new(half.key)
+        if half.is_client is None:
+            half.is_client = _is_client(connection, half)
+        _place(connection, half)
+
+    def _new(self, key: int) -> Connection:
+        connection = Connection()
+        self.connections.append(connection)
+        self._by_key.setdefault(key, []).append(connection)
+        return connection
+
+
+def _agree(connection: Connection, server_isn: int) -> bool:
+    """Tell whether what is known of a connection's server allows this sequence number."""
+    known = {half.peer_isn for half in connection.forward.values()}
+    known |= {half.isn for half in connection.reverse.values()}
+    return known <= {None, server_isn}
+
+
+def _is_client(connection: Connection, half: Half) -> bool:
+    """Guess which end of a connection without handshake opened it: the one with the higher port."""
+    for other in connection.halves():
+        if other.key == half.key and other.is_client is not None:
+            return other.is_client if other.upward == half.upward else not other.is_client
+    return half.source.port >= half.destination.port
+
+
+def _place(connection: Connection, half: Half) -> None:
+    """Put a half where it belongs; of two of one point and direction the fuller one stays."""
+    side = connection.forward if half.is_client else connection.reverse
+    present = side.get(half.point)
+    if present is None or present.packets < half.packets:
+        side[half.point] = half
+
+
+def points_of(connections: Sequence[Connection]) -> set[int]:
+    """Return all points that saw any of these."""
+    return {half.point for connection in connections for half in connection.halves()}

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS records of one direction of a connection, from the five octets in front of each.
+
+A record's length is all that HBONE shows without keys: RFC 8446 section 5.1 puts type, version and
+length before the ciphertext.  The stream is followed octet by octet; segments may come in any
+order, be repeated, or be captured only in part.  Where a header was not captured the reader waits
+for a segment that begins like a record, which is where ztunnel's writes begin.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import NamedTuple
+
+HEADER_BYTES = 5
+TYPE_OFFSET = 0
+MAJOR_OFFSET = 1
+MINOR_OFFSET = 2
+LENGTH_OFFSET = 3
+
+CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
+MAX_CIPHERTEXT_BYTES = (1 << 14) + 2048
+"""RFC 5246 section 6.2.3; TLS 1.3 allows 256 octets over 2**14 only."""
+
+MAX_PENDING = 64
+"""Segments kept that came before their turn."""
+
+MAX_RECORDS = 1 << 18
+"""Records kept of one direction; later ones are counted only."""
+
+
+class Record(NamedTuple):
+    """One TLS record; offsets count octets of the direction's stream from 0."""
+
+    content_type: int
+    length: int
+    """Octets after the five of the header."""
+    begin_offset: int
+    begin_ns: int
+    """When its first octet was seen."""
+    end_ns: int
+    """When the last octet that was missing was seen."""
+
+
+class RecordReader:
+    """Follows one direction; `add` takes its segments, `records` lists what was read."""
+
+    __slots__ = (
+        "_begin_ns",
+        "_frontier",
+        "_header",
+        "_open",
+        "_pending",
+        "_synchronised",
+        "dropped",
+        "lost",
+        "rows",
+    )
+
+    def __init__(self) -> None:
+        self.rows = array("q")
+        """Five numbers a record, as in `Record`."""
+        self.dropped = 0
+        """Records that came when the table was full."""
+        self.lost = 0
+        """Times the reader had to wait for a segment that begins like a record."""
+        self._frontier = 0
+        self._synchronised = True
+        self._header = b""
+        self._open: tuple[int, int, int, int] | None = None
+        """(type, length, begin offset, begin time) of the record that is being received."""
+        self._begin_ns = 0
+        self._pending: dict[int, tuple[bytes, int, int]] = {}
+
+    def records(self) -> list[Record]:
+        """Return the complete records, in stream order."""
+        rows = self.rows
+        return [Record(*rows[i : i + 5]) for i in range(0, len(rows), 5)]
+
+    def add(self, offset: int, octets: bytes, length: int, time_ns: int) -> None:
+        """Take a segment: `octets` were captured of the `length` that begin at `offset`."""
+        if offset > self._frontier:
+            self._postpone(offset, octets, length, time_ns)
+            return
+        self._take(offset, octets, length, time_ns)
+        while self._pending:
+            due = [start for start in self._pending if start <= self._frontier]
+            if not due:
+                break
+            for start in sorted(due):
+                # What arrived early becomes readable now, with the octets that were missing.
+                later, size, _ = self._pending.pop(start)
+                self._take(start, later, size, time_ns)
+
+    def _postpone(self, offset: int, octets: bytes, length: int, time_ns: int) -> None:
+        if len(self._pending) < MAX_PENDING:
+            self._pending.setdefault(offset, (octets, length, time_ns))
+            return
+        # A hole that does not close: the capture missed it.  Go on behind it.
+        self._pending[offset] = (octets, length, time_ns)
+        self._lose(min(self._pending))
+        for start in sorted(self._pending):
+            later, size, when = self._pending.pop(start)
+            if start > self._frontier:
+                self._lose(start)
+            self._take(start, later, size, when)
+
+    def _lose(self, frontier: int) -> None:
+        self._frontier = frontier
+        self._synchronised = False
+        self._header = b""
+        self._open = None
+        self.lost += 1
+
+    def _take(self, offset: int, octets: bytes, length: int, time_ns: int) -> None:
+        end = offset + length
+        if end <= self._frontier:
+            return
+        skip = self._frontier - offset
+        octets, missing = octets[skip:], end - offset - len(octets)
+        if not self._synchronised:
+            if skip or not _begins_record(octets):
+                self._frontier = end
+                return
+            self._synchronised = True
+        if skip and not octets:
+            missing = end - self._frontier
+        self._read(octets, time_ns)
+        if missing and self._synchronised:
+            self._skip(missing, time_ns)
+        self._frontier = end
+
+    def _read(self, octets: bytes, time_ns: int) -> None:
+        place, size = 0, len(octets)
+        while place < size:
+            if self._open is None:
+                if not self._header:
+                    self._begin_ns = time_ns
+                wanted = HEADER_BYTES - len(self._header)
+                self._header += octets[place : place + wanted]
+                got = min(wanted, size - place)
+                place += got
+                self._frontier += got
+                if len(self._header) < HEADER_BYTES:
+                    return
+                if not self._open_record():
+                    self._lose(self._frontier + size - place)
+                    return
+            place += self._fill(size - place, time_ns)
+
+    def _open_record(self) -> bool:
+        header, self._header = self._header, b""
+        if not _begins_record(header):
+            return False
+        length = header[LENGTH_OFFSET] << 8 | header[LENGTH_OFFSET + 1]
+        begin = self._frontier - HEADER_BYTES
+        self._open = (header[TYPE_OFFSET], length, begin, self._begin_ns)
+        return True
+
+    def _fill(self, available: int, time_ns: int) -> int:
+        """Take up to `available` octets into the open record; return how many."""
+        if self._open is None:
+            return 0
+        content_type, length, begin, begin_ns = self._open
+        left = begin + HEADER_BYTES + length - self._frontier
+        taken = min(left, available)
+        self._frontier += taken
+        if taken == left:
+            if len(self.rows) < 5 * MAX_RECORDS:
+                self.rows.extend((content_type, length, begin, begin_ns, time_ns))
+            else:
+                self.dropped += 1
+            self._open = None
+        return taken
+
+    def _skip(self, missing: int, time_ns: int) -> None:
+        """Pass over octets that were not captured: inside a record they are only counted."""
+        missing -= self._fill(missing, time_ns)
+        if missing:
+            self._lose(self._frontier)
+
+
+def _begins_record(octets: bytes) -> bool:
+    """Tell whether these octets look like the beginning of a TLS record."""
+    if len(octets) < HEADER_BYTES:
+        return False
+    length = octets[LENGTH_OFFSET] << 8 | octets[LENGTH_OFFSET + 1]
+    return (
+        CHANGE_CIPHER_SPEC <= octets[TYPE_OFFSET] <= APPLICATION_DATA
+        and octets[MAJOR_OFFSET] == 3
+        and octets[MINOR_OFFSET] in (1, 3)
+        and 0 < length <= MAX_CIPHERTEXT_BYTES
+    )
