@@ -104,15 +104,13 @@ def inspect(
     tunnels = tables.tunnels()
     roles = [point.role for point in signs.result()]
     return InspectResult(
-        captures=tuple(
-            capture_summary(state, roles) for state in inputs.states if _was_read(state)
-        ),
+        captures=tuple(capture_summary(state, roles) for state in inputs.states if was_read(state)),
         tunnels=_tunnels(tunnels),
         options=_options(tables),
         top_flows=tuple(_flow(flow) for flow in tables.top_flows(TOP_FLOWS)),
         stops=_stops(tables),
         findings=_findings(tables, inputs.states),
-        ambient=_ambient(tables, tunnels, syns.signs(inputs.points.names)),
+        ambient=ambient_summary(tables, tunnels, syns.signs(inputs.points.names)),
         stop_layers=_stop_layers(tables),
         selected_packets=tables.selected(),
         flows=tables.flow_count(),
@@ -121,7 +119,7 @@ def inspect(
     )
 
 
-def _was_read(state: InputState) -> bool:
+def was_read(state: InputState) -> bool:
     """Tell whether anything of an input could be read; if not, its error says all there is."""
     return state.capture is not None and (state.damage is None or state.capture.packets > 0)
 
@@ -284,9 +282,10 @@ def _frames_filter(finding: FindingCount) -> str | None:
     return f"frame.number in {{{', '.join(numbers)}}}"
 
 
-def _ambient(
+def ambient_summary(
     tables: SummaryTables, tunnels: list[TunnelCount], redirects: tuple[RedirectSign, ...]
 ) -> AmbientSummary:
+    """Return which redirect mode the counted traffic shows, and why."""
     by_port = {
         port: tables.flows_with_port(port, _SIGN_FLOWS)
         for port in (HBONE_PORT, OUTBOUND_PORT, INBOUND_PLAINTEXT_PORT)

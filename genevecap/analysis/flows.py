@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`flows`: which way each client connection took through the mesh, as one `FlowsResult`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..capture.manifest import Manifest
+from ..capture.points import PointTable
+from ..capture.spec import CaptureSpec
+from ..decode import DecodeSettings
+from ..errors import GenevecapError
+from .clock import estimate
+from .connections import ConnectionTracker
+from .flow_results import FlowsResult
+from .grouping import Connection, group
+from .hbone.results import HboneReading
+from .inputs import Inputs
+from .linking.legs import Sorter, Views
+from .progress import Progress
+from .redirects import SynSightings
+from .results import AmbientSummary, Problem
+from .roles import PointRole, RoleSigns
+from .segments import extract
+from .select import Selector
+from .sessions import bypass
+from .sessions.build import SessionBuilder
+from .sessions.clocks import CommonClock, samples
+from .sessions.drafts import Drafts
+from .sessions.keys import Keys
+from .sessions.mesh import Mesh
+from .sessions.modes import Modes
+from .summary import ambient_summary, capture_summary, was_read
+from .tables import SummaryTables, summary_tables
+
+
+def flows(
+    specs: Sequence[CaptureSpec],
+    *,
+    settings: DecodeSettings | None = None,
+    selector: Selector | None = None,
+    keylogs: Sequence[str] = (),
+    manifest: Manifest | None = None,
+    assumed_clocks: Mapping[str, int] | None = None,
+    progress: Progress | None = None,
+    on_problem: Callable[[Problem], None] | None = None,
+) -> FlowsResult:
+    """Read captures and reconstruct the sessions of the mesh.
+
+    keylogs: files with TLS keys; they and Decryption Secrets Blocks open HBONE, through tshark.
+    manifest: what points are, and whose clock stamped them, where that cannot be guessed.
+    assumed_clocks: HOST -> the ns to which its clock is right, as `clock.estimate` takes it.
+    An input that cannot be read, or is damaged, is in `problems` (and told to `on_problem` as it
+    is met); the others go on.  An interrupt ends reading, and what was gathered is returned.
+    Raises UsageError where the selector cannot be understood, ToolMissing where keys are given and
+    tshark is missing.
+    """
+    problems: list[Problem] = []
+
+    def note(problem: Problem) -> None:
+        problems.append(problem)
+        if on_problem is not None:
+            on_problem(problem)
+
+    inputs = Inputs(
+        specs,
+        settings or DecodeSettings(),
+        selector or Selector(),
+        note,
+        progress,
+        points=PointTable(manifest),
+    )
+    reading = _Reading(inputs)
+    interrupted = reading.read()
+    ambient = reading.ambient()
+    roles = reading.signs.result()
+    named = [role.role for role in roles]
+    connections = _connections(reading, roles)
+    clock = _clock(connections, inputs, assumed_clocks)
+    views = Views(roles, clock.correct)
+    mesh = Mesh.of(Sorter(roles, connections).sort(connections))
+    opened = _open(specs, settings or DecodeSettings(), keylogs, inputs, note)
+    keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at)
+    drafts = Drafts(mesh, views, clock.slack_ns, keys)
+    builder = SessionBuilder(drafts, roles, Modes(roles, ambient.mode), clock.uncertainty_ns)
+    sessions = builder.sessions()
+    paths = [state.spec.path for state in inputs.states]
+    return FlowsResult(
+        mode=ambient.mode,
+        mode_evidence=ambient.evidence,
+        captures=tuple(capture_summary(state, named) for state in inputs.states if was_read(state)),
+        clocks=clock.clocks,
+        sessions=tuple(sessions),
+        unlinked_legs=tuple(builder.unlinked()),
+        bypass=tuple(bypass.find(mesh, drafts.used_direct, roles, paths)),
+        problems=tuple(problems),
+        interrupted=interrupted,
+    )
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is gathered while the captures are read."""
+
+    inputs: Inputs
+    tracker: ConnectionTracker = field(default_factory=ConnectionTracker)
+    tables: SummaryTables = field(default_factory=summary_tables)
+    syns: SynSightings = field(default_factory=SynSightings)
+    signs: RoleSigns = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.signs = RoleSigns(self.inputs.points)
+
+    def read(self) -> bool:
+        """Read everything; return whether an interrupt ended that early."""
+        selecting = bool(self.inputs.selector)
+        try:
+            for batch in self.inputs.batches():
+                rows = self.tables.update(batch.frames, batch.decoded, batch.capture)
+                if rows:
+                    self.syns.update(batch.frames, batch.decoded, rows)
+                self.signs.update(batch, rows)
+                self.tracker.update(
+                    batch.frames,
+                    extract(batch.frames, batch.decoded, batch.capture, kept=selecting),
+                )
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def ambient(self) -> AmbientSummary:
+        """Return which redirect mode the captures show."""
+        tunnels = self.tables.tunnels()
+        return ambient_summary(self.tables, tunnels, self.syns.signs(self.inputs.points.names))
+
+
+def _connections(reading: _Reading, roles: Sequence[PointRole]) -> list[Connection]:
+    """Return all connections; of an interface that was captured twice one capture counts."""
+    twins = {role.index for role in roles if role.twin_of is not None}
+    return group(half for half in reading.tracker.halves if half.point not in twins)
+
+
+def _clock(
+    connections: Sequence[Connection], inputs: Inputs, assumed: Mapping[str, int] | None
+) -> CommonClock:
+    """Return the clock on which all points are compared."""
+    host_of = [point.host for point in inputs.points.points]
+    if len(set(host_of)) < 2:
+        return CommonClock((), host_of)
+    return CommonClock(estimate(samples(connections, host_of), assumed=assumed), host_of)
+
+
+def _open(
+    specs: Sequence[CaptureSpec],
+    settings: DecodeSettings,
+    keylogs: Sequence[str],
+    inputs: Inputs,
+    note: Callable[[Problem], None],
+) -> HboneReading | None:
+    """Open HBONE where keys are given, or are in the captures."""
+    in_captures = any(s.capture is not None and s.capture.key_logs for s in inputs.states)
+    if not keylogs and not in_captures:
+        return None
+    from .hbone import open_hbone
+
+    try:
+        reading = open_hbone(specs, settings=settings, keylogs=keylogs)
+    except GenevecapError as error:
+        if keylogs:
+            raise
+        note(Problem(path=specs[0].path, severity="warning", message=f"keys not used: {error}"))
+        return None
+    for refused in reading.refused:
+        note(
+            Problem(
+                path=specs[0].path,
+                severity="warning",
+                message=f"HBONE {refused.client} > {refused.server} stays closed: {refused.reason}",
+            )
+        )
+    return reading

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Link outbound legs, HBONE connections and inbound legs: all evidence, one joint assignment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import likeness
+from .events import Array, HboneRecords, Kind, LegEvents
+from .matching import balance
+from .ways import RecordMoments, Shared, Ways
+
+_MOST_CANDIDATES = 400
+"""Inbound legs that are considered for one outbound leg."""
+_UNRELATED = 3.0
+"""An unrelated pair explains an event this much better than a pair that shares no record."""
+_ALONE = 0.02
+"""Weight of a leg whose partner was not captured, or that has none."""
+_TEMPER = 0.85
+_WAY_SURPRISE = 0.01
+_MOST_LOG = 60.0
+_LEAST_LOG = -7.0
+"""What the events of a pair can say against it at most."""
+_SURPRISE = 3e-4
+"""Least probability of an event of a true pair that shares no record which was thought of."""
+_SURPRISE_SHARE = 0.03
+_SHARES = 0.01
+_SURE = 0.9
+_PASSES = 2
+_LISTED = 16
+"""Candidates that are named for one leg."""
+_NEGLIGIBLE = 1e-6
+
+
+@dataclass(slots=True, kw_only=True)
+class Partner:
+    """A candidate for a leg."""
+
+    index: int
+    probability: float
+    content: int
+    """Outcome of the comparison of content, see `likeness`."""
+
+
+class Links:
+    """Which legs belong together, as probabilities; every list has the likeliest first."""
+
+    def __init__(self, ways: Ways) -> None:
+        self.partners: dict[int, list[Partner]] = {}
+        """Inbound legs by outbound leg."""
+        self.outbound_of: dict[int, list[Partner]] = {}
+        """Outbound legs by inbound leg."""
+        self.ways: dict[int, list[tuple[int, float]]] = {}
+        """HBONE connections that may have carried an outbound leg, by its index."""
+        self.backs: dict[int, list[tuple[int, float]]] = {}
+        """The same by inbound leg."""
+        self.own_backs: dict[int, list[tuple[int, float]]] = {}
+        """As `backs`, from the inbound leg's own events alone."""
+        self.own_ways: dict[int, list[tuple[int, float]]] = {}
+        """As `ways`, from the outbound leg's own events alone."""
+        self.through: dict[tuple[int, int], list[tuple[int, float]]] = {}
+        """For a pair of legs: HBONE connections, with the probability that all three are right."""
+        self._ways = ways
+
+    def moments(self, outbound: int | None, inbound: int, hbone: int) -> RecordMoments:
+        """Return when the records that a linked pair shares passed both proxies."""
+        return self._ways.moments(outbound, inbound, hbone)
+
+
+def link(
+    outbound: Sequence[LegEvents],
+    hbone: Sequence[HboneRecords],
+    inbound: Sequence[LegEvents],
+    *,
+    slack_ns: int = 0,
+) -> Links:
+    """Return which legs belong together.
+
+    slack_ns: how far the clocks of both sides may be apart beyond what was corrected.
+    """
+    rows, columns = _possible(outbound, inbound, slack_ns)
+    order = np.lexsort((columns, rows))
+    rows, columns = rows[order], columns[order]
+    log_content, content = likeness.log_weights(
+        [leg.content for leg in outbound], [leg.content for leg in inbound], rows, columns
+    )
+    ways = Ways(outbound, hbone, inbound, slack_ns)
+    shared = ways.join(rows, columns)
+    shape = (len(outbound), len(inbound))
+    surprise = np.full(len(Kind), _SURPRISE)
+    for _ in range(_PASSES):
+        triple, way, none = _combine(shared, surprise, log_content)
+        pair, owner = triple // shared.owners, triple % shared.owners
+        weight = np.bincount(pair, way, len(rows)) + none
+        probability, _ = balance(rows, columns, weight, shape, alone=_ALONE)
+        surprise = _learn_surprise(shared, probability)
+    # Events of one pair lean on the same moments of a busy proxy, and so err together: what they
+    # say of the connection between the two counts in part.
+    _, way, none = _combine(shared, np.maximum(surprise, _WAY_SURPRISE), log_content)
+    top = np.zeros(len(rows))
+    np.maximum.at(top, pair, way)
+    tempered = (way / top[pair]) ** _TEMPER
+    tempered_none = np.minimum(none / np.maximum(top, np.exp(-_MOST_LOG)), 1e9) ** _TEMPER
+    share = tempered / (np.bincount(pair, tempered, len(rows)) + tempered_none)[pair]
+    part = share * probability[pair]
+    links = Links(ways)
+    links.partners = _partners(rows, columns, probability, content)
+    links.outbound_of = _partners(columns, rows, probability, content)
+    real = owner < len(hbone)
+    pair, owner, part = pair[real], owner[real], part[real]
+    links.ways = _gather(rows[pair], owner, part, ways.alone(0), shape[0], shared.owners)
+    links.backs = _gather(columns[pair], owner, part, ways.alone(1), shape[1], shared.owners)
+    links.own_backs = _listed(*ways.alone(1))
+    links.own_ways = _listed(*ways.alone(0))
+    for i, h, p in zip(pair.tolist(), owner.tolist(), part.tolist(), strict=True):
+        if p > _NEGLIGIBLE:
+            links.through.setdefault((int(rows[i]), int(columns[i])), []).append((h, p))
+    for found in links.through.values():
+        found.sort(key=lambda item: -item[1])
+    return links
+
+
+def _combine(shared: Shared, surprise: Array, log_content: Array) -> tuple[Array, Array, Array]:
+    """Return (triple, its weight, weight of each pair if it shares no record at all)."""
+    unique, inverse = np.unique(shared.triple, return_inverse=True)
+    least = surprise[shared.kind]
+    log_ratio = np.bincount(inverse, np.log((shared.shared + least) / least), len(unique))
+    apart = -shared.events.sum(axis=1) * np.log(_UNRELATED)
+    pair = unique // shared.owners
+    # However many events share no record: the records may be of a form that was not thought of.
+    way = np.maximum(log_ratio + apart[pair], _LEAST_LOG) + log_content[pair]
+    none = np.maximum(apart, _LEAST_LOG) + log_content
+    return (
+        unique,
+        np.exp(np.clip(way, -_MOST_LOG, _MOST_LOG)),
+        np.exp(np.clip(none, -_MOST_LOG, _MOST_LOG)),
+    )
+
+
+def _learn_surprise(shared: Shared, probability: Array) -> Array:
+    """Return, by kind, how often the events of pairs that are sure share no record.
+
+    Some programs gather frames in ways that were not thought of; then a kind of event says less.
+    """
+    pair = shared.triple // shared.owners
+    found = np.zeros((len(probability), len(Kind)))
+    np.add.at(found, (pair, shared.kind), shared.shared > _SHARES)
+    sure = probability > _SURE
+    had = shared.events[sure].sum(axis=0)
+    missed = had - np.minimum(found[sure], shared.events[sure]).sum(axis=0)
+    learnt: Array = (missed * _SURPRISE_SHARE + 1e-3) / (had + 1.0)
+    return np.clip(learnt, _SURPRISE, 0.1)
+
+
+def _partners(
+    legs: Array, others: Array, probability: Array, content: Array
+) -> dict[int, list[Partner]]:
+    """Return the candidates of each leg, the likeliest first."""
+    result: dict[int, list[Partner]] = {}
+    likely = np.flatnonzero(probability > _NEGLIGIBLE)
+    order = likely[np.lexsort((-probability[likely], legs[likely]))]
+    for i in order.tolist():
+        found = result.setdefault(int(legs[i]), [])
+        if len(found) < _LISTED:
+            found.append(
+                Partner(
+                    index=int(others[i]),
+                    probability=min(float(probability[i]), 1.0),
+                    content=int(content[i]),
+                )
+            )
+    return result
+
+
+def _gather(
+    legs: Array, owners: Array, part: Array, alone: tuple[Array, Array, Array], n: int, size: int
+) -> dict[int, list[tuple[int, float]]]:
+    """Return the HBONE connections of each leg: by its partners, else by its own events."""
+    matched = np.bincount(legs, part, n)
+    own_leg, own_owner, own_part = alone
+    rest = np.clip(1 - matched, 0, 1)
+    keys = np.concatenate([legs * size + owners, own_leg * size + own_owner])
+    values = np.concatenate([part, own_part * rest[own_leg]])
+    unique, inverse = np.unique(keys, return_inverse=True)
+    total = np.bincount(inverse, values, len(unique))
+    return _listed(unique // size, unique % size, total)
+
+
+def _listed(legs: Array, owners: Array, probability: Array) -> dict[int, list[tuple[int, float]]]:
+    """Return (HBONE connection, probability) by leg, the likeliest first."""
+    result: dict[int, list[tuple[int, float]]] = {}
+    rows = zip(legs.tolist(), owners.tolist(), probability.tolist(), strict=True)
+    for leg, owner, value in rows:
+        if value > _NEGLIGIBLE:
+            result.setdefault(leg, []).append((owner, min(value, 1.0)))
+    for found in result.values():
+        found.sort(key=lambda item: -item[1])
+    return result
+
+
+def _possible(
+    outbound: Sequence[LegEvents], inbound: Sequence[LegEvents], slack_ns: int
+) -> tuple[Array, Array]:
+    """Return the pairs that order in time, addresses and totals allow."""
+    by_address: dict[int, list[int]] = {}
+    for index, leg in enumerate(inbound):
+        by_address.setdefault(leg.address, []).append(index)
+    columns_of = {
+        address: (np.array(legs), _Gate(inbound, legs)) for address, legs in by_address.items()
+    }
+    rows: list[Array] = []
+    columns: list[Array] = []
+    for index, leg in enumerate(outbound):
+        found = columns_of.get(leg.address)
+        if found is None:
+            continue
+        legs, gate = found
+        chosen = legs[gate.allows(leg, slack_ns)][:_MOST_CANDIDATES]
+        columns.append(chosen)
+        rows.append(np.full(len(chosen), index))
+    if not rows:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    return np.concatenate(rows).astype(np.int64), np.concatenate(columns).astype(np.int64)
+
+
+_UNKNOWN = -1
+
+
+class _Gate:
+    """What must hold for a pair, whatever else speaks for it; columns of one address's legs."""
+
+    def __init__(self, inbound: Sequence[LegEvents], legs: Sequence[int]) -> None:
+        chosen = [inbound[i] for i in legs]
+        self._open = _numbers([leg.open_ns for leg in chosen])
+        self._first = _numbers([leg.open_ns or _first_ns(leg) for leg in chosen])
+        self._up = _numbers([leg.up_bytes for leg in chosen])
+        self._down = _numbers([leg.down_bytes for leg in chosen])
+        self._close_down = _numbers([leg.close_down_ns for leg in chosen])
+        self._close_up = _numbers([leg.close_up_ns for leg in chosen])
+        self._response = _numbers([leg.down[0].time_ns if leg.down else None for leg in chosen])
+        self._source = _numbers([leg.source for leg in chosen])
+
+    def allows(self, leg: LegEvents, slack_ns: int) -> Array:
+        """Return a mask: opened after it, answered and closed in the right order, equal totals."""
+        allowed = np.isin(self._source, list(leg.partners))
+        if leg.open_ns is not None:
+            allowed &= (self._open == _UNKNOWN) | (self._open >= leg.open_ns - slack_ns)
+        allowed &= (self._first == _UNKNOWN) | (self._first <= leg.last_ns + slack_ns)
+        if leg.down:
+            allowed &= self._response <= leg.down[0].time_ns + slack_ns
+        if leg.close_up_ns is not None:
+            late = self._close_up >= leg.close_up_ns - slack_ns
+            allowed &= late | (self._close_up == _UNKNOWN)
+        if leg.close_down_ns is not None:
+            allowed &= self._close_down <= leg.close_down_ns + slack_ns
+        for total, column in ((leg.up_bytes, self._up), (leg.down_bytes, self._down)):
+            if total is not None:
+                allowed &= (column == _UNKNOWN) | (column == total)
+        return allowed
+
+
+def _first_ns(leg: LegEvents) -> int | None:
+    moments = [message.time_ns for message in (*leg.up[:1], *leg.down[:1])]
+    return min(moments, default=None)
+
+
+def _numbers(values: Sequence[int | None]) -> Array:
+    return np.array([_UNKNOWN if v is None else v for v in values], np.int64)

@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events of legs matched with HBONE records, and joined where two legs have one record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .events import (
+    Array,
+    EventTable,
+    HboneRecords,
+    Kind,
+    LegEvents,
+    RecordColumns,
+    event_table,
+    joined_records,
+)
+from .frames import FRAME_BYTES, READ_BYTES, RECORD_BYTES, Frames, length_sorts
+from .matching import Pairs, candidates, match
+
+_SURPRISE = 3e-3
+"""Probability of an event of one leg that has no record which was thought of."""
+
+_KNOWN_SIZES = 24
+_EVER, _NEVER = -(2**62), 2**62
+_LEAST = 1e-4
+"""Beliefs below are dropped when events are joined at their records."""
+
+_SHARED = tuple(kind for kind in Kind if kind is not Kind.ACCEPT)
+"""Events that both legs have."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Shared:
+    """What pairs of legs have in common."""
+
+    triple: Array
+    """Number of the pair times `owners`, plus that of the HBONE connection."""
+    kind: Array
+    """Kind of the event that was shared; one row for each event."""
+    shared: Array
+    """Probability that both legs mean the same record."""
+    owners: int
+    """HBONE connections, and one more that stands for none."""
+    events: Array
+    """For each pair and kind (columns): events that both legs have."""
+
+
+class _Matched:
+    """Events of one kind on one side, and the records they may belong to."""
+
+    __slots__ = ("belief", "column", "row", "table")
+
+    def __init__(self, table: EventTable, row: Array, column: Array, belief: Array) -> None:
+        self.table = table
+        self.row = row
+        self.column = column
+        self.belief = belief
+
+    def records_of(self, leg: int) -> dict[int, float]:
+        """Return the records that a leg's first event of this kind may belong to."""
+        own = (self.table.leg[self.row] == leg) & (self.table.turn[self.row] == 0)
+        return dict(zip(self.column[own].tolist(), self.belief[own].tolist(), strict=True))
+
+
+class Ways:
+    """Events of all legs matched with the records of all HBONE connections."""
+
+    def __init__(
+        self,
+        outbound: Sequence[LegEvents],
+        hbone: Sequence[HboneRecords],
+        inbound: Sequence[LegEvents],
+        slack_ns: int = 0,
+    ) -> None:
+        self._legs = (outbound, inbound)
+        self._hbone = hbone
+        self._matched: dict[tuple[Kind, int], _Matched] = {}
+        self._source_of_hbone = np.array([h.source for h in hbone], np.int64)
+        self._relayed = np.array(
+            [-1 if h.relayed_source is None else h.relayed_source for h in hbone], np.int64
+        )
+        self._first_heard_ns = np.array(
+            [int(h.up.server_last_ns.min()) if len(h.up) else _EVER for h in hbone], np.int64
+        )
+        self._opened_ns = np.array(
+            [_NEVER if leg.open_ns is None else leg.open_ns + slack_ns for leg in inbound], np.int64
+        )
+        self._known = np.array([-1 if o.hbone is None else o.hbone for o in outbound], np.int64)
+        self._source_of_outbound = np.array([leg.source for leg in outbound], np.int64)
+        self._source_of_inbound = np.array([leg.source for leg in inbound], np.int64)
+        self._owner = {upward: joined_records(hbone, upward=upward)[1] for upward in (True, False)}
+        records = {upward: joined_records(hbone, upward=upward)[0] for upward in (True, False)}
+        self._records = records
+        tables = {(k, s): event_table(self._legs[s], k) for k in Kind for s in (0, 1)}
+        for upward in (True, False):
+            message = Kind.REQUEST if upward else Kind.RESPONSE
+            frames = Frames(_common_sizes([tables[message, 0], tables[message, 1]]), upward=upward)
+            for kind in Kind:
+                if kind.upward == upward:
+                    for side in (0, 1) if kind in _SHARED else (1,):
+                        self._match(kind, side, tables[kind, side], records[upward], frames)
+
+    def _match(
+        self, kind: Kind, side: int, table: EventTable, records: RecordColumns, frames: Frames
+    ) -> None:
+        if kind is Kind.REQUEST and side == 0:
+            # The first request waits for HBONE to open: its time says nothing of its record's.
+            later = table.turn > 0
+            table = EventTable(
+                leg=table.leg[later],
+                turn=table.turn[later],
+                time_ns=table.time_ns[later],
+                sizes=table.sizes[later],
+            )
+        follows = (side == 0) == kind.upward
+        record_ns = {
+            (0, True): records.client_first_ns,
+            (0, False): records.client_last_ns,
+            (1, True): records.server_first_ns,
+            (1, False): records.server_last_ns,
+        }[side, follows]
+        rows, columns = self._candidates(side, table, kind, record_ns, follows=follows)
+        length = records.length[columns]
+        weight, capacity = _sizes(kind, table, rows, length, records.length, frames)
+        likely = weight > 0.01
+        rows, columns, weight = rows[likely], columns[likely], weight[likely]
+        belief = match(
+            Pairs(
+                row=rows,
+                column=columns,
+                weight=weight,
+                event_ns=table.time_ns,
+                record_ns=record_ns,
+                capacity=capacity,
+                sort=length_sorts(records.length) if kind is Kind.OPEN and len(rows) else None,
+            )
+        )
+        kept = belief > _LEAST
+        self._matched[kind, side] = _Matched(table, rows[kept], columns[kept], belief[kept])
+
+    def _candidates(
+        self, side: int, table: EventTable, kind: Kind, record_ns: Array, *, follows: bool
+    ) -> tuple[Array, Array]:
+        """Return candidate pairs, address by address."""
+        owner = self._owner[kind.upward]
+        of_event = np.array([leg.address for leg in self._legs[side]], np.int64)[table.leg]
+        of_record = np.array([h.address for h in self._hbone], np.int64)[owner]
+        rows = [np.zeros(0, np.int64)]
+        columns = [np.zeros(0, np.int64)]
+        for address in np.intersect1d(of_event, of_record):
+            events = np.flatnonzero(of_event == address)
+            places = np.flatnonzero(of_record == address)
+            row, column = candidates(
+                table.time_ns[events], record_ns[places], record_follows=follows
+            )
+            rows.append(events[row])
+            columns.append(places[column])
+        return np.concatenate(rows), np.concatenate(columns)
+
+    def join(self, rows: Array, columns: Array) -> Shared:
+        """Return what the pairs (rows[i], columns[i]) have in common; they are sorted."""
+        size = len(self._legs[1]) + 1
+        pair_keys = rows * size + columns
+        owners = len(self._hbone) + 1
+        events = np.zeros((len(rows), len(Kind)))
+        triples: list[Array] = [np.zeros(0, np.int64)]
+        kinds: list[Array] = [np.zeros(0, np.int64)]
+        values: list[Array] = [np.zeros(0)]
+
+        def add(kind: Kind, triple: Array, turn: Array, belief: Array) -> None:
+            # One number for the triple and the message, to add up what several records give.
+            most = int(turn.max(initial=0)) + 1
+            unique, inverse = np.unique(triple * most + turn, return_inverse=True)
+            triples.append(unique // most)
+            kinds.append(np.full(len(unique), int(kind)))
+            values.append(np.bincount(inverse, belief, len(unique)))
+
+        bare = self._without_records(rows)
+        for kind in _SHARED:
+            one, other = self._matched[kind, 0], self._matched[kind, 1]
+            events[:, kind] = np.minimum(
+                np.bincount(one.table.leg, minlength=len(self._legs[0]))[rows],
+                np.bincount(other.table.leg, minlength=len(self._legs[1]))[columns],
+            )
+            leg, partner, record, turn, belief = _join_at_records(one, other)
+            key = leg * size + partner
+            owner = self._owner[kind.upward][record]
+            fits = self._source_of_hbone[owner] == self._source_of_inbound[partner]
+            relayed = self._relayed[owner]
+            fits &= (relayed < 0) | (relayed == self._source_of_outbound[leg])
+            # A leg cannot have been asked for by a connection that had said nothing yet.
+            fits &= self._first_heard_ns[owner] <= self._opened_ns[partner]
+            known = self._known[leg]
+            fits &= (known < 0) | (known == owner) | (relayed >= 0)
+            fits &= np.isin(key, pair_keys)
+            place = np.searchsorted(pair_keys, key[fits])
+            add(kind, place * owners + owner[fits], turn[fits], belief[fits])
+            if len(bare):
+                place, turn, belief = self._directly(kind, bare, rows, columns)
+                add(kind, place * owners + owners - 1, turn, belief)
+        return Shared(
+            triple=np.concatenate(triples),
+            kind=np.concatenate(kinds),
+            shared=np.concatenate(values),
+            owners=owners,
+            events=events,
+        )
+
+    def _without_records(self, rows: Array) -> Array:
+        """Return the pairs between whose legs no HBONE records were captured."""
+        recorded = {h.address for h in self._hbone if len(h.up) or len(h.down)}
+        bare = np.array([leg.address not in recorded for leg in self._legs[0]], bool)
+        return np.flatnonzero(bare[rows]) if len(rows) else np.zeros(0, np.int64)
+
+    def _directly(
+        self, kind: Kind, bare: Array, rows: Array, columns: Array
+    ) -> tuple[Array, Array, Array]:
+        """Match events of two legs with each other; return (pair, message, belief)."""
+        one, other = self._matched[kind, 0].table, self._matched[kind, 1].table
+        begin, count = _places(one, len(self._legs[0]))
+        begin_2, count_2 = _places(other, len(self._legs[1]))
+        common = np.minimum(count[rows[bare]], count_2[columns[bare]])
+        pair = np.repeat(bare, common)
+        before = np.cumsum(common) - common
+        step = np.arange(len(pair)) - np.repeat(before, common)
+        row, column = begin[rows[pair]] + step, begin_2[columns[pair]] + step
+        delay = other.time_ns[column] - one.time_ns[row]
+        if not kind.upward:
+            delay = -delay
+        possible = delay >= 0
+        pair, row, column = pair[possible], row[possible], column[possible]
+        belief = match(
+            Pairs(
+                row=row,
+                column=column,
+                weight=np.ones(len(row)),
+                event_ns=one.time_ns,
+                record_ns=other.time_ns,
+                capacity=np.ones(len(other.time_ns)),
+            )
+        )
+        return pair, one.turn[row], belief
+
+    def alone(self, side: int) -> tuple[Array, Array, Array]:
+        """Return (leg, HBONE connection, probability) from the events of one side's legs alone.
+
+        side: 0 for the outbound legs, 1 for the inbound ones.
+        """
+        owners = len(self._hbone) + 1
+        legs = self._legs[side]
+        keys = self._possible_ways(side, owners)
+        score = np.zeros(len(keys))
+        for kind in Kind:
+            found = self._matched.get((kind, side))
+            if found is None:
+                continue
+            leg, turn = found.table.leg[found.row], found.table.turn[found.row]
+            most = int(found.table.turn.max(initial=0)) + 1
+            owner = self._owner[kind.upward][found.column]
+            unique, inverse = np.unique((leg * owners + owner) * most + turn, return_inverse=True)
+            total = np.bincount(inverse, found.belief, len(unique))
+            known = np.isin(unique // most, keys)
+            place = np.searchsorted(keys, unique[known] // most)
+            gain = np.log((total[known] + _SURPRISE) / (_SURPRISE))
+            score += np.bincount(place, gain, len(keys))
+        leg = keys // owners
+        top = np.full(len(legs), -np.inf)
+        np.maximum.at(top, leg, score)
+        weight = np.exp(score - top[leg])
+        total = np.bincount(leg, weight, len(legs))
+        return leg, keys % owners, weight / total[leg]
+
+    def _possible_ways(self, side: int, owners: int) -> Array:
+        """Return leg times `owners` plus connection, for all that the sources allow, sorted."""
+        by_source: dict[int, list[int]] = {}
+        for index, connection in enumerate(self._hbone):
+            by_source.setdefault(connection.source, []).append(index)
+        keys = [
+            leg_index * owners + index
+            for leg_index, leg in enumerate(self._legs[side])
+            for source in (leg.pools if side == 0 else (leg.source,))
+            for index in by_source.get(source, ())
+            if leg.hbone in {None, index}
+            and (side == 0 or self._first_heard_ns[index] <= self._opened_ns[leg_index])
+        ]
+        return np.array(sorted(keys), np.int64)
+
+    def moments(self, outbound: int | None, inbound: int, hbone: int) -> RecordMoments:
+        """Return when the records that these legs most likely share passed both proxies."""
+        found: dict[Kind, tuple[int, int, int, int]] = {}
+        for kind in Kind:
+            belief: dict[int, float] = {}
+            for side, leg in ((0, outbound), (1, inbound)):
+                matched = self._matched.get((kind, side))
+                if matched is None or leg is None:
+                    continue
+                if side == 0 and kind is Kind.REQUEST:
+                    continue  # the first request has no time of its own at the client's proxy
+                own = matched.records_of(leg)
+                if not own and kind in _SHARED:
+                    continue
+                belief = own if not belief else _both(belief, own)
+            chosen = self._best(kind, belief, hbone)
+            if chosen is not None:
+                found[kind] = chosen
+        return RecordMoments(found)
+
+    def _best(
+        self, kind: Kind, belief: dict[int, float], hbone: int
+    ) -> tuple[int, int, int, int] | None:
+        owner, records = self._owner[kind.upward], self._records[kind.upward]
+        own = {record: p for record, p in belief.items() if owner[record] == hbone}
+        if not own:
+            return None
+        record = max(own, key=lambda r: (own[r], -r))
+        return (
+            int(records.client_first_ns[record]),
+            int(records.client_last_ns[record]),
+            int(records.server_first_ns[record]),
+            int(records.server_last_ns[record]),
+        )
+
+
+def _both(one: dict[int, float], other: dict[int, float]) -> dict[int, float]:
+    """Return the records that both sides may mean, with the product of their beliefs."""
+    return {record: p * other[record] for record, p in one.items() if record in other} or one
+
+
+class RecordMoments:
+    """When the records of a session passed the client's and the server's proxy."""
+
+    def __init__(self, found: dict[Kind, tuple[int, int, int, int]]) -> None:
+        self._found = found
+
+    def at_client(self, kind: Kind) -> int | None:
+        """Return when the event's first record left the client's proxy, or was all there."""
+        times = self._found.get(kind)
+        return None if times is None else times[0 if kind.upward else 1]
+
+    def at_server(self, kind: Kind) -> int | None:
+        """Return when the event's first record was all at the server's proxy, or left it."""
+        times = self._found.get(kind)
+        return None if times is None else times[3 if kind.upward else 2]
+
+
+def _places(table: EventTable, legs: int) -> tuple[Array, Array]:
+    """Return where each leg's events begin in the table, and how many it has."""
+    count = np.bincount(table.leg, minlength=legs)
+    return np.cumsum(count) - count, count
+
+
+def _common_sizes(tables: Sequence[EventTable]) -> list[int]:
+    """Return the sizes of DATA frames that are met most."""
+    sizes = np.concatenate([table.sizes.ravel() for table in tables])
+    values, counts = np.unique(np.minimum(sizes[sizes > 0], READ_BYTES), return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_KNOWN_SIZES]
+    return [int(value) for value in values[order]]
+
+
+def _sizes(
+    kind: Kind, table: EventTable, rows: Array, length: Array, lengths: Array, frames: Frames
+) -> tuple[Array, Array]:
+    """Return the weight of each pair's size, and how many events each record may have."""
+    if kind is Kind.OPEN:
+        return np.minimum(frames.opens(length), 1), np.maximum(frames.opens(lengths), 1)
+    if kind is Kind.ACCEPT:
+        return np.minimum(frames.oks(length), 1), np.maximum(frames.oks(lengths), 1)
+    if kind in {Kind.CLOSE_UP, Kind.CLOSE_DOWN}:
+        return np.minimum(frames.ends(length), 1), np.maximum(frames.ends(lengths), 1)
+    weight = np.zeros(len(rows))
+    for column in (0, 1):
+        size = table.sizes[rows, column]
+        for read in (READ_BYTES, 1 << 14):
+            whole = np.minimum(size, read)
+            weight = np.maximum(weight, np.minimum(frames.data_of(whole, length), 1))
+    least = FRAME_BYTES + RECORD_BYTES
+    return np.where(length > least, weight, 0), np.maximum(frames.data(lengths), 1)
+
+
+def _join_at_records(one: _Matched, other: _Matched) -> tuple[Array, Array, Array, Array, Array]:
+    """Return (outbound leg, inbound leg, record, turn, belief) wherever both have one record."""
+    turn, turn_2 = one.table.turn[one.row], other.table.turn[other.row]
+    most = int(max(turn.max(initial=0), turn_2.max(initial=0))) + 1
+    key, key_2 = one.column * most + turn, other.column * most + turn_2
+    order = np.argsort(key_2, kind="stable")
+    begin = np.searchsorted(key_2[order], key, "left")
+    count = np.searchsorted(key_2[order], key, "right") - begin
+    left = np.repeat(np.arange(len(key)), count)
+    before = np.cumsum(count) - count
+    right = order[np.arange(len(left)) - np.repeat(before - begin, count)]
+    return (
+        one.table.leg[one.row[left]],
+        other.table.leg[other.row[right]],
+        one.column[left],
+        turn[left],
+        one.belief[left] * other.belief[right],
+    )

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions as results: what each draft's connections show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from ..connections import Endpoint
+from ..flow_results import Alternative, LegSummary, SessionSummary, Timing
+from ..grouping import Connection
+from ..linking.events import LegEvents
+from ..linking.legs import endpoint_address
+from ..linking.link import Partner
+from ..roles import PointRole
+from . import evidence
+from .drafts import NAMED, Draft, Drafts, text
+from .keys import OpenStream
+from .modes import Modes
+from .timing import by_segment
+
+
+class SessionBuilder:
+    """Turns drafts into sessions."""
+
+    def __init__(
+        self,
+        drafts: Drafts,
+        roles: Sequence[PointRole],
+        modes: Modes,
+        uncertainty_ns: Callable[[int, int], int],
+    ) -> None:
+        """uncertainty_ns: of the clocks of two points against each other."""
+        self._drafts = drafts
+        self._mesh = drafts.mesh
+        self._views = drafts.views
+        self._inputs = drafts.inputs
+        self._links = drafts.links
+        self._roles = {role.index: role for role in roles}
+        self._modes = modes
+        self._uncertainty_ns = uncertainty_ns
+
+    def sessions(self) -> list[SessionSummary]:
+        """Return all sessions, in the order of their first packets."""
+        found = [self._session(draft) for draft in self._drafts.all()]
+        found.sort(key=lambda session: (session[0], session[1].client))
+        return [replace(session, id=number) for number, (_, session) in enumerate(found, 1)]
+
+    def unlinked(self) -> list[LegSummary]:
+        """Return legs of the mesh that no session uses; call it after `sessions`."""
+        legs = []
+        for j, leg in enumerate(self._mesh.inbound):
+            if j not in self._drafts.used_inbound:
+                legs.append(self._leg("inbound", leg.connection, 0.0, 0, []))
+        for h, leg in enumerate(self._mesh.hbone):
+            if not self._drafts.shared_by[h]:
+                legs.append(self._leg("hbone", leg.connection, 0.0, 0, []))
+        return legs
+
+    def _session(self, draft: Draft) -> tuple[int, SessionSummary]:
+        i = draft.outbound
+        events = self._inputs.outbound[i] if i is not None else None
+        legs = list(self._legs(draft, i))
+        lines = self._evidence(draft, i)
+        first_ns = min(
+            self._views.at(half.point, half.first_ns) for half in draft.connection.halves()
+        )
+        return first_ns, SessionSummary(
+            id=0,
+            client=text(draft.connection.client),
+            destination=text(draft.connection.server),
+            server=draft.server,
+            kind=draft.kind,
+            outcome=draft.outcome,
+            origin=draft.origin,
+            same_node=self._same_node(draft),
+            mode_client=self._modes.of_client(draft.connection),
+            mode_server=self._modes.of_server(self._server_connection(draft)),
+            confidence=round(min(draft.confidence, 1.0), 6),
+            evidence=tuple(lines),
+            legs=tuple(legs),
+            timing=self._timing(draft, events, i),
+        )
+
+    def _server_connection(self, draft: Draft) -> Connection | None:
+        if draft.inbound is not None:
+            return self._mesh.inbound[draft.inbound].connection
+        if draft.hbone is not None:
+            return self._mesh.hbone[draft.hbone].connection
+        return None
+
+    def _legs(self, draft: Draft, i: int | None) -> Iterator[LegSummary]:
+        if i is not None or draft.kind == "plaintext-inbound":
+            yield self._leg("outbound", draft.connection, 1.0, 1, [])
+        if draft.hbone is not None:
+            ways = self._drafts.own_ways(i) if i is not None else []
+            others = [
+                self._alternative(self._mesh.hbone[h].connection, p)
+                for h, p in ways
+                if h not in {draft.hbone, draft.onward} and p >= NAMED
+            ]
+            known = dict(ways).get(draft.hbone, draft.confidence)
+            if draft.stream is not None:
+                known, others = 1.0, []
+            leg = self._leg(
+                "hbone",
+                self._mesh.hbone[draft.hbone].connection,
+                known,
+                self._drafts.shared_by[draft.hbone],
+                others,
+            )
+            yield leg if draft.stream is None else _with_stream(leg, draft.stream)
+        if draft.onward is not None:
+            yield self._leg(
+                "waypoint", self._mesh.hbone[draft.onward].connection, draft.confidence, 1, []
+            )
+        if draft.direct is not None:
+            direct = self._mesh.direct[draft.direct].connection
+            yield self._leg("inbound", direct, draft.confidence, 1, [])
+        yield from self._inbound_leg(draft, i)
+
+    def _inbound_leg(self, draft: Draft, i: int | None) -> Iterator[LegSummary]:
+        found = self._links.partners.get(i, []) if i is not None else []
+        named = [p for p in found if p.probability >= NAMED]
+        if draft.inbound is None:
+            if draft.kind in {"hbone", "multi-network"} and named and draft.outcome == "completed":
+                yield from self._uncertain_leg(named)
+            return
+        probability = draft.confidence
+        for partner in found:
+            if partner.index == draft.inbound:
+                probability = partner.probability
+        others = [
+            self._alternative(self._mesh.inbound[p.index].connection, p.probability)
+            for p in named
+            if p.index != draft.inbound
+        ]
+        connection = self._mesh.inbound[draft.inbound].connection
+        yield self._leg("inbound", connection, probability, 1, others)
+
+    def _uncertain_leg(self, named: Sequence[Partner]) -> Iterator[LegSummary]:
+        """Name the likeliest candidate although it is less likely than all others together."""
+        best, *others = named
+        yield self._leg(
+            "inbound",
+            self._mesh.inbound[best.index].connection,
+            best.probability,
+            1,
+            [
+                self._alternative(self._mesh.inbound[p.index].connection, p.probability)
+                for p in others
+            ],
+        )
+        self._drafts.used_inbound.add(best.index)
+
+    def _alternative(self, connection: Connection, probability: float) -> Alternative:
+        return Alternative(
+            source=text(connection.client),
+            destination=text(connection.server),
+            stream=None,
+            confidence=round(probability, 6),
+        )
+
+    def _leg(
+        self,
+        role: str,
+        connection: Connection,
+        confidence: float,
+        shared_by: int,
+        alternatives: Sequence[Alternative],
+    ) -> LegSummary:
+        point = self._views.point(connection)
+        halves = [side[point] for side in (connection.forward, connection.reverse) if point in side]
+        alone = shared_by <= 1
+        order = sorted(
+            connection.points,
+            key=lambda p: min(
+                self._views.at(half.point, half.first_ns)
+                for half in connection.halves()
+                if half.point == p
+            ),
+        )
+        return LegSummary(
+            role=role,
+            source=text(connection.client),
+            destination=text(connection.server),
+            stream=None,
+            shared_by=shared_by,
+            confidence=round(min(confidence, 1.0), 6),
+            points=tuple(self._roles[p].name for p in order),
+            packets=sum(half.packets for half in halves) if alone else None,
+            payload_bytes=sum(half.highest for half in halves) if alone else None,
+            first_ns=min(self._views.at(h.point, h.first_ns) for h in connection.halves()),
+            last_ns=self._drafts.last_ns(connection),
+            alternatives=tuple(alternatives),
+        )
+
+    def _evidence(self, draft: Draft, i: int | None) -> list[str]:
+        if draft.kind == "unlinked":
+            return ["address: no HBONE connection of this client was captured that fits"]
+        lines: list[str] = []
+        if draft.stream is not None:
+            lines.append(f"keys: stream {draft.stream.stream} was opened for this client")
+        if i is not None and draft.inbound is not None:
+            partner = self._drafts.partner(i)
+            if partner is not None:
+                lines += evidence.of_pair(
+                    self._inputs.outbound[i], self._inputs.inbound[draft.inbound], partner
+                )
+        if draft.outcome in {"refused", "denied"}:
+            lines.append("markers: HBONE brought a short answer, then the client was reset")
+        if draft.outcome == "unreachable":
+            lines.append("causality: SYNs to port 15008 were never answered")
+        if draft.kind == "waypoint":
+            lines.append(
+                "address: the waypoint ends this tunnel; what it sends on is pooled anew, and "
+                "without keys the evidence ends here"
+            )
+        if draft.kind == "passthrough":
+            lines.append("address: ztunnel opened a plain connection for this one")
+        if not lines and draft.hbone is not None:
+            lines.append("address: HBONE comes from this client's address")
+        if i is not None and draft.inbound is None and draft.kind == "hbone":
+            candidates = self._links.partners.get(i, [])
+            if not candidates:
+                lines.append("address: no connection to a server was captured that fits")
+        return lines
+
+    def _same_node(self, draft: Draft) -> bool | None:
+        connection = self._mesh.hbone[draft.hbone].connection if draft.hbone is not None else None
+        if connection is None:
+            return None
+        client = self._node_of(connection.client)
+        server = self._node_of(connection.server)
+        if client is not None and server is not None:
+            return client == server
+        if any(leg.connection is connection and leg.between for leg in self._mesh.hbone):
+            return False
+        return None
+
+    def _node_of(self, endpoint: Endpoint) -> str | None:
+        address = endpoint_address(endpoint)
+        for role in self._roles.values():
+            if role.node is not None and address in role.addresses:
+                return role.node
+        return None
+
+    def _timing(self, draft: Draft, events: LegEvents | None, i: int | None) -> Timing:
+        if events is None or events.open_ns is None:
+            return Timing(total_ns=None, first_byte_ns=None, by_segment=())
+        point = self._views.point(draft.connection)
+        halves = [
+            side[point]
+            for side in (draft.connection.forward, draft.connection.reverse)
+            if point in side
+        ]
+        lasts = [self._views.at(h.point, h.last_payload_ns) for h in halves if h.last_payload_ns]
+        server = self._inputs.inbound[draft.inbound] if draft.inbound is not None else None
+        carrier = draft.onward if draft.onward is not None else draft.hbone
+        moments = None
+        wire_ns = 0
+        if draft.inbound is not None and carrier is not None:
+            moments = self._links.moments(i, draft.inbound, carrier)
+            other = self._views.point(self._mesh.inbound[draft.inbound].connection)
+            wire_ns = self._uncertainty_ns(point, other)
+        first = events.down[0].time_ns - events.open_ns if events.down else None
+        return Timing(
+            total_ns=max(lasts) - events.open_ns if lasts else None,
+            first_byte_ns=first,
+            by_segment=by_segment(events, server, moments, wire_ns) if first is not None else (),
+        )
+
+
+def _with_stream(leg: LegSummary, stream: OpenStream) -> LegSummary:
+    """Return an HBONE leg as the one stream that keys opened."""
+    return replace(
+        leg,
+        stream=stream.stream,
+        packets=None,
+        payload_bytes=stream.up_bytes + stream.down_bytes,
+        first_ns=stream.connect_ns,
+        last_ns=stream.end_ns,
+    )

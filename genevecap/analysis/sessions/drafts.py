@@ -1,0 +1,422 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decide for each session which connections it is, and how it ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ...addresses import endpoint_text
+from ..connections import Endpoint
+from ..grouping import Connection
+from ..linking.legs import Views, endpoint_address, same_address
+from ..linking.link import Links, Partner, link
+from .keys import Keys, OpenStream
+from .mesh import LinkInputs, Mesh
+from .outcomes import REFUSAL_LENGTHS, Ending, ending, outcome_of
+
+LIKELY = 0.5
+"""Least probability at which a candidate is taken for the partner."""
+NAMED = 0.01
+"""Least probability of an alternative that is listed."""
+_SOON_NS = 2_000_000_000
+"""How long before a client's connection is reset what made ztunnel reset it is looked for."""
+_SETUP_NS = 30_000_000_000
+_OK = 200
+_DENIED = frozenset({401, 403})
+"""A policy's denial; other statuses but 200 are refusals: istio/ztunnel src/proxy/inbound.rs."""
+
+
+def text(endpoint: Endpoint) -> str:
+    """Return `ip:port` or `[ip6]:port`."""
+    return endpoint_text(endpoint_address(endpoint), endpoint.port)
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """A session that is being put together; numbers are indices into the mesh's lists."""
+
+    connection: Connection
+    outbound: int | None = None
+    kind: str = "unlinked"
+    outcome: str = "unknown"
+    origin: str = "unknown"
+    server: str | None = None
+    confidence: float = 0.0
+    hbone: int | None = None
+    stream: OpenStream | None = None
+    """The HTTP/2 stream, where keys opened it."""
+    onward: int | None = None
+    """Connection of a gateway to the server."""
+    inbound: int | None = None
+    direct: int | None = None
+    """Plain connection that ztunnel opened for a passed-through one."""
+
+
+class Drafts:
+    """All sessions of a mesh, as drafts."""
+
+    def __init__(self, mesh: Mesh, views: Views, slack_ns: int, keys: Keys) -> None:
+        """slack_ns: how far clocks may be apart; keys: what was opened."""
+        self.mesh = mesh
+        self.views = views
+        self.inputs = LinkInputs(mesh, views)
+        self._keys = keys
+        for i, leg in enumerate(mesh.outbound):
+            found = keys.of_client(text(leg.connection.client), self.inputs.outbound[i])
+            if found is not None:
+                self.inputs.outbound[i].hbone = found.hbone
+        self.links: Links = link(
+            self.inputs.outbound, self.inputs.hbone, self.inputs.inbound, slack_ns=slack_ns
+        )
+        self.used_inbound: set[int] = set()
+        self.used_direct: set[int] = set()
+        self.shared_by: Counter[int] = Counter()
+        """Sessions by HBONE connection."""
+
+    def all(self) -> list[Draft]:
+        """Return all sessions; `used_*` and `shared_by` say afterwards what they use."""
+        self._assign_partners()
+        drafts = list(self._outbound_drafts())
+        drafts += self._plaintext_drafts()
+        drafts += self._gateway_drafts()
+        return drafts
+
+    def _assign_partners(self) -> None:
+        self._onward = self._onward_connections()
+        self._passthrough = self._link_direct()
+        self._plaintext = self._link_plaintext()
+        self._unanswered = [
+            h for h, leg in enumerate(self.mesh.hbone) if not ending(leg.connection).answered
+        ]
+        self._tried = self._unanswered_ways()
+
+    def partner(self, i: int) -> Partner | None:
+        """Return the inbound leg of an outbound one, where one is likelier than all others."""
+        found = self.links.partners.get(i)
+        return found[0] if found and found[0].probability >= LIKELY else None
+
+    def _link_direct(self) -> dict[int, Partner]:
+        """Link outbound legs that ztunnel passed through to plain connections."""
+        free = [i for i in range(len(self.mesh.outbound)) if self.partner(i) is None]
+        direct = [d for d, leg in enumerate(self.mesh.direct) if leg.client_side]
+        outbound = [replace(self.inputs.outbound[i]) for i in free]
+        onward = [self.views.events(self.mesh.direct[d].connection, inbound=True) for d in direct]
+        for events in outbound:
+            events.partners = frozenset({events.source})
+            events.address = events.source
+        links = link(outbound, [], onward)
+        return {
+            free[i]: replace_index(found[0], direct[found[0].index])
+            for i, found in links.partners.items()
+            if found[0].probability >= LIKELY
+        }
+
+    def _link_plaintext(self) -> dict[int, Partner]:
+        """Link plain connections into pods to the legs that ztunnel opened for them."""
+        taken = {
+            found[0].index
+            for i, found in self.links.partners.items()
+            if found[0].probability >= LIKELY
+        }
+        free = [
+            j for j in range(len(self.mesh.inbound)) if j not in taken and not self._has_way_back(j)
+        ]
+        direct = [d for d, leg in enumerate(self.mesh.direct) if leg.server_side]
+        outbound = [
+            self.views.events(self.mesh.direct[d].connection, inbound=False) for d in direct
+        ]
+        for events in outbound:
+            events.partners = frozenset({events.source})
+        inbound = [replace(self.inputs.inbound[j]) for j in free]
+        for events in inbound:
+            events.address = events.source
+        links = link(outbound, [], inbound)
+        result = {}
+        for d, found in links.partners.items():
+            server = self.mesh.direct[direct[d]].connection.server
+            ours = self.mesh.inbound[free[found[0].index]].connection.server
+            if found[0].probability >= LIKELY and server == ours:
+                result[direct[d]] = replace_index(found[0], free[found[0].index])
+        return result
+
+    def _has_way_back(self, j: int) -> bool:
+        """Tell whether an inbound leg comes from an address that HBONE comes from too."""
+        source = self.inputs.inbound[j].source
+        return any(records.source == source for records in self.inputs.hbone)
+
+    def _onward_connections(self) -> dict[int, int]:
+        """Return the connection on which a gateway's ztunnel peer reached each inbound leg.
+
+        A gateway opens one for each session, so they are given out one to one, the surest first.
+        """
+        gateways = self.mesh.gateways
+        choices = [
+            (-p, j, h)
+            for j, found in self.links.own_backs.items()
+            for h, p in found
+            if self.mesh.hbone[h].connection.client[:3] in gateways
+        ]
+        result: dict[int, int] = {}
+        given: set[int] = set()
+        for _, j, h in sorted(choices):
+            if j not in result and h not in given:
+                result[j] = h
+                given.add(h)
+        return result
+
+    def _unanswered_ways(self) -> dict[int, int]:
+        """Return the HBONE connections that were tried for outbound legs and never answered.
+
+        Attempts for one destination wait for each other, so the leg that was given up first
+        belongs to the attempt that was made first.
+        """
+        waiting = [
+            (events.last_ns, i)
+            for i, events in enumerate(self.inputs.outbound)
+            if events.open_ns is not None and not events.down and self.partner(i) is None
+        ]
+        result: dict[int, int] = {}
+        for last_ns, i in sorted(waiting):
+            events, called = self.inputs.outbound[i], self.mesh.outbound[i].connection.server
+            fitting = [
+                (h in result.values(), self.inputs.hbone[h].open_ns or 0, h)
+                for h in self._unanswered
+                if self.inputs.hbone[h].source in events.pools
+                and (events.open_ns or 0) - _SETUP_NS
+                <= (self.inputs.hbone[h].open_ns or 0)
+                <= last_ns
+                and (
+                    same_address(self.mesh.hbone[h].connection.server, called)
+                    or not self._is_pod(called)
+                )
+            ]
+            if fitting:
+                result[i] = min(fitting)[2]
+        return result
+
+    def _is_pod(self, endpoint: Endpoint) -> bool:
+        """Tell whether an address is that of a pod, and not of a service."""
+        address = endpoint[:3]
+        return any(
+            address in {leg.connection.client[:3], leg.connection.server[:3]}
+            for leg in self.mesh.hbone
+        )
+
+    def _outbound_drafts(self) -> Iterator[Draft]:
+        for i, leg in enumerate(self.mesh.outbound):
+            draft = Draft(connection=leg.connection, outbound=i)
+            self._draft_way(i, draft)
+            self._draft_outcome(draft, ending(leg.connection))
+            self._use(draft)
+            yield draft
+
+    def _use(self, draft: Draft) -> None:
+        for used in (draft.hbone, draft.onward):
+            if used is not None:
+                self.shared_by[used] += 1
+        if draft.inbound is not None:
+            self.used_inbound.add(draft.inbound)
+        if draft.direct is not None:
+            self.used_direct.add(draft.direct)
+
+    def _draft_way(self, i: int, draft: Draft) -> None:
+        partner = self.partner(i)
+        client = text(self.mesh.outbound[i].connection.client)
+        draft.stream = self._keys.of_client(client, self.inputs.outbound[i])
+        passed = self._passthrough.get(i)
+        if partner is not None:
+            self._draft_linked(i, partner, draft)
+            return
+        if passed is not None:
+            draft.kind, draft.origin = "passthrough", "ztunnel"
+            draft.direct, draft.confidence = passed.index, passed.probability
+            draft.server = text(self.mesh.direct[passed.index].connection.server)
+            return
+        h = self._tried.get(i)
+        if h is not None:
+            draft.kind, draft.origin, draft.hbone = "hbone", "ztunnel", h
+            draft.outcome, draft.confidence = "unreachable", 1.0
+            return
+        way = self._own_way(i)
+        if way is not None:
+            draft.hbone, draft.confidence = way
+            draft.kind, draft.origin = self._kind_of(draft.hbone), "ztunnel"
+        if draft.stream is not None:
+            draft.hbone, draft.confidence = draft.stream.hbone, 1.0
+            draft.kind, draft.origin = self._kind_of(draft.hbone), "ztunnel"
+
+    def _draft_linked(self, i: int, partner: Partner, draft: Draft) -> None:
+        draft.inbound = partner.index
+        draft.origin = "ztunnel"
+        draft.server = text(self.mesh.inbound[partner.index].connection.server)
+        through = self.links.through.get((i, partner.index), [])
+        if partner.index in self._onward:
+            through = through or [(self._onward[partner.index], partner.probability)]
+        if not through:
+            draft.kind, draft.confidence = "hbone", partner.probability
+            return
+        h, probability = through[0]
+        if self.mesh.hbone[h].connection.client[:3] in self.mesh.gateways:
+            h = self._onward.get(partner.index, h)
+            if draft.stream is not None and draft.stream.onward is not None:
+                h = draft.stream.onward
+            outer = self.inputs.hbone[h].relayed_from
+            draft.kind, draft.onward = "multi-network", h
+            draft.hbone = outer if outer is not None else self._outer_way(i)
+        else:
+            draft.kind, draft.hbone = "hbone", h
+        if draft.stream is not None:
+            draft.hbone = draft.stream.hbone
+        draft.confidence = probability
+
+    def _outer_way(self, i: int) -> int | None:
+        way = self._own_way(i)
+        return None if way is None else way[0]
+
+    def _own_way(self, i: int) -> tuple[int, float] | None:
+        """Return the HBONE connection that carried an outbound leg, where one is likely."""
+        found = self.own_ways(i)
+        return found[0] if found and found[0][1] >= LIKELY else None
+
+    def own_ways(self, i: int) -> list[tuple[int, float]]:
+        """Return (HBONE connection, probability) of those that left the leg's own ztunnel."""
+        events = self.inputs.outbound[i]
+        pair: dict[int, float] = {}
+        for h, p in self.links.ways.get(i, []):
+            # What a gateway passed on came from it inside another connection.
+            outer = self.inputs.hbone[h].relayed_from
+            own = h if self.inputs.hbone[h].source in events.pools else outer
+            if own is not None and own not in self._unanswered:
+                pair[own] = pair.get(own, 0.0) + p
+        if not pair:
+            pair = {h: p for h, p in self.links.own_ways.get(i, []) if h not in self._unanswered}
+        total = sum(pair.values())
+        return sorted(((h, p / total) for h, p in pair.items()), key=lambda item: -item[1])
+
+    def last_ns(self, connection: Connection) -> int:
+        """Return when a connection's last packet was seen, on the common clock."""
+        return max(self.views.at(h.point, h.last_ns) for h in connection.halves())
+
+    def _kind_of(self, h: int | None) -> str:
+        if h is None:
+            return "unlinked"
+        server = self.mesh.hbone[h].connection.server[:3]
+        if server in self.mesh.waypoints:
+            return "waypoint"
+        return "multi-network" if server in self.mesh.gateways else "hbone"
+
+    def _draft_outcome(self, draft: Draft, client: Ending) -> None:
+        if draft.outcome == "unreachable":
+            return
+        draft.outcome = outcome_of(client)
+        status = draft.stream.status if draft.stream is not None else None
+        if status is not None and status != _OK:
+            draft.outcome = "denied" if status in _DENIED else "refused"
+            return
+        if draft.outcome != "unknown" or client.server_reset_ns is None:
+            return
+        if draft.inbound is not None:
+            server = ending(self.mesh.inbound[draft.inbound].connection)
+            if server.server_reset_ns is not None and not server.payload:
+                draft.outcome = "refused"
+            return
+        if draft.hbone is None:
+            return
+        refused = self._refused_by_server(draft.connection, client.server_reset_ns)
+        if refused is not None:
+            draft.outcome = "refused"
+            self.used_inbound.add(refused)
+        elif self._has_refusal(draft.hbone, client.server_reset_ns) and self._server_is_captured(
+            draft.hbone
+        ):
+            draft.outcome = "denied"
+
+    def _refused_by_server(self, connection: Connection, reset_ns: int) -> int | None:
+        """Return an inbound leg whose SYN was answered by a reset shortly before."""
+        for j, leg in enumerate(self.mesh.inbound):
+            events = self.inputs.inbound[j]
+            if events.open_ns is None or j in self.used_inbound:
+                continue
+            if not reset_ns - _SOON_NS <= events.open_ns <= reset_ns:
+                continue
+            end = ending(leg.connection)
+            near = leg.connection.server.port == connection.server.port
+            if end.server_reset_ns is not None and not end.payload and near:
+                return j
+        return None
+
+    def _has_refusal(self, h: int, reset_ns: int) -> bool:
+        """Tell whether HBONE brought a `503` or `401` shortly before a reset."""
+        down = self.inputs.hbone[h].down
+        soon = (down.client_last_ns <= reset_ns) & (down.client_last_ns >= reset_ns - _SOON_NS)
+        return bool(set(down.length[soon].tolist()) & REFUSAL_LENGTHS)
+
+    def _server_is_captured(self, h: int) -> bool:
+        """Tell whether inbound legs of HBONE's server would have been seen."""
+        server = self.mesh.hbone[h].connection.server
+        return any(same_address(leg.connection.server, server) for leg in self.mesh.inbound)
+
+    def _plaintext_drafts(self) -> Iterator[Draft]:
+        """Yield plain connections into pods, which their ztunnel took and passed on."""
+        for d, partner in self._plaintext.items():
+            connection = self.mesh.direct[d].connection
+            draft = Draft(
+                connection=connection,
+                kind="plaintext-inbound",
+                outcome=outcome_of(ending(connection)),
+                server=text(self.mesh.inbound[partner.index].connection.server),
+                confidence=partner.probability,
+                inbound=partner.index,
+            )
+            self.used_inbound.add(partner.index)
+            self.used_direct.add(d)
+            yield draft
+
+    def _gateway_drafts(self) -> Iterator[Draft]:
+        """Yield sessions whose client is not in the capture: HBONE of gateways and sidecars."""
+        captured = {leg.connection.client[:3] for leg in self.mesh.outbound}
+        known = captured | self.mesh.waypoints | self.mesh.gateways
+        for j in range(len(self.mesh.inbound)):
+            if j in self.used_inbound:
+                continue
+            back = self.links.backs.get(j)
+            candidates = self.links.outbound_of.get(j)
+            if not back or (candidates and candidates[0].probability >= NAMED):
+                continue
+            h, probability = back[0]
+            if self.mesh.hbone[h].connection.client[:3] not in known:
+                yield self._with_server(h, j, probability)
+        for h, leg in enumerate(self.mesh.hbone):
+            if not self.shared_by[h] and leg.connection.client[:3] not in known:
+                draft = self._of_hbone(h)
+                self._use(draft)
+                yield draft
+
+    def _with_server(self, h: int, j: int, probability: float) -> Draft:
+        connection = self.mesh.inbound[j].connection
+        draft = self._of_hbone(h)
+        draft.inbound, draft.confidence = j, probability
+        draft.outcome = outcome_of(ending(connection))
+        draft.server = text(connection.server)
+        draft.stream = self._keys.of_server(h, self.inputs.inbound[j], draft.server)
+        self._use(draft)
+        return draft
+
+    def _of_hbone(self, h: int) -> Draft:
+        connection = self.mesh.hbone[h].connection
+        end = ending(connection)
+        return Draft(
+            connection=connection,
+            kind=self._kind_of(h),
+            outcome=outcome_of(end) if end.answered else "unreachable",
+            origin=self.mesh.origin(connection.client[:3]),
+            hbone=h,
+            confidence=1.0,
+        )
+
+
+def replace_index(partner: Partner, index: int) -> Partner:
+    """Return a partner under another index."""
+    return Partner(index=index, probability=partner.probability, content=partner.content)
