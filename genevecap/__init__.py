@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ._api import (
         convert,
         diff_encapsulations,
+        flows,
         inspect,
         latency,
         open_capture,
@@ -36,6 +37,7 @@ __all__ = [
     "__version__",
     "convert",
     "diff_encapsulations",
+    "flows",
     "inspect",
     "latency",
     "open_capture",

@@ -11,6 +11,7 @@ from .analysis import encapsulation, point_listing, summary
 from .analysis import packets as packet_rows
 from .analysis.convert import Conversion, ConvertResult, is_pcapng_name
 from .analysis.encapsulation_results import EncapsulationDiff
+from .analysis.flow_results import FlowsResult
 from .analysis.hop_results import LatencyResult
 from .analysis.overhead import overhead as overhead_of
 from .analysis.overhead_results import OverheadResult
@@ -187,6 +188,35 @@ def convert(
         if not conversion.was_read:
             raise UnreadableCapture(spec.path, problems[-1].message.removeprefix(f"{spec.path}: "))
     return conversion.result()
+
+
+def flows(
+    *captures: str,
+    same_clock: bool = False,
+    keylogs: tuple[str, ...] = (),
+    settings: DecodeSettings | None = None,
+    manifest: str | None = None,
+    **selection: Unpack[Selection],
+) -> FlowsResult:
+    """Reconstruct the sessions of an ambient mesh: which connections each one was.
+
+    same_clock: one clock stamped all captures, whatever their HOST says.
+    keylogs: files with TLS secrets that open HBONE; needs tshark.
+    manifest: path of the file that the command line takes with `--points`.
+    A capture that cannot be read does not raise: see `problems` of the result.
+    Raises UsageError where a selector or the manifest cannot be understood, ToolMissing where keys
+    are given and tshark is missing.
+    """
+    from .analysis import flows as session_flows
+
+    specs = [CaptureSpec.parse(capture) for capture in captures]
+    return session_flows.flows(
+        on_one_clock(specs) if same_clock else specs,
+        settings=settings,
+        selector=_selector(**selection),
+        keylogs=keylogs,
+        manifest=_manifest(manifest),
+    )
 
 
 def latency(

@@ -23,6 +23,7 @@ from ..errors import ExitCode, GenevecapError
 COMMANDS = {
     "inspect": "Show what a capture holds: tunnels, options, flows, findings.",
     "points": "Show what each capture point is, or write a manifest of them.",
+    "flows": "Reconstruct ambient sessions: the client's, HBONE's and the server's connection.",
     "latency": "Measure the hops between capture points: time, loss, octets added.",
     "overhead": "Show what encapsulation and interception cost, and the MTU they leave.",
     "diff": "Compare encapsulations: what VXLAN would cost instead of Geneve.",

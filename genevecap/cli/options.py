@@ -291,6 +291,28 @@ selector_options_but_vni = gather("selector", _selector, *_selector_options[1:])
 """For commands to which --vni says something else."""
 
 
+# --- clocks --------------------------------------------------------------------------------
+
+
+def _assumed_clocks(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, int]:
+    from ..analysis.clock import parse_assumed
+
+    return parse_assumed(values)
+
+
+clock_option = click.option(
+    "--clock",
+    "clocks",
+    multiple=True,
+    metavar="HOST=±TIME",
+    callback=_assumed_clocks,
+    help="How far a host's clock may be wrong, as in node-a=±2ms: bounds what packets alone leave "
+    "open. Repeatable.",
+)
+
+
 # --- evidence --------------------------------------------------------------------------------
 
 

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`genevecap flows`: which way each client connection took through the mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import ExitCode
+from .messages import Outcome
+from .options import (
+    Evidence,
+    Inputs,
+    OutputChoice,
+    clock_option,
+    decode_options,
+    evidence_options,
+    input_options,
+    output_options,
+    selector_options,
+)
+from .output import NothingToSay, open_sink, output_style
+from .progress import show_progress
+
+if TYPE_CHECKING:
+    from ..analysis.flow_results import FlowsResult
+    from ..analysis.select import Selector
+    from ..decode.settings import DecodeSettings
+
+TABLES = ("sessions", "unlinked_legs", "bypass", "clocks")
+
+
+@click.command(
+    epilog="Example: genevecap flows --same-clock samples/ztunnel-in-pod/*.pcapng",
+    short_help="Reconstruct ambient sessions: the client's, HBONE's and the server's connection.",
+)
+@input_options
+@evidence_options
+@clock_option
+@click.option(
+    "--per-session",
+    is_flag=True,
+    help="Every session with its way and where its time went, the slowest first.",
+)
+@click.option(
+    "--table",
+    type=click.Choice(TABLES),
+    metavar="NAME",
+    help=f"One list, whole: {', '.join(TABLES)}. It is also the one that csv and ndjson give (the "
+    "first where it is not said).",
+)
+@selector_options
+@decode_options
+@output_options
+def flows(
+    inputs: Inputs,
+    evidence: Evidence,
+    clocks: dict[str, int],
+    per_session: bool,
+    table: str | None,
+    selector: Selector,
+    settings: DecodeSettings,
+    output: OutputChoice,
+) -> ExitCode:
+    """Reconstruct the sessions of an Istio ambient mesh.
+
+    Each client connection is followed from its pod to its ztunnel, through HBONE to the server's
+    ztunnel, and on to the server.  No packet says which connections belong together, so every link
+    comes with what speaks for it and with the probability that it is right; where two are alike,
+    both are named.  Give all captures of one moment at once, from as many points as there are.
+    """
+    from ..analysis.flows import flows as analyse
+
+    outcome = Outcome()
+    with suppress(NothingToSay), open_sink(output, [spec.path for spec in inputs.specs]) as sink:
+        with show_progress() as progress:
+            result = analyse(
+                inputs.specs,
+                settings=settings,
+                selector=selector,
+                keylogs=evidence.keylogs,
+                manifest=inputs.manifest,
+                assumed_clocks=clocks,
+                progress=progress,
+                on_problem=outcome.problem,
+            )
+        if result.interrupted:
+            outcome.add(ExitCode.INTERRUPTED)
+        if not result.captures:  # nothing of any input could be read
+            raise NothingToSay
+        sink.pieces(_pieces(result, table, per_session, output))
+    return outcome.code
+
+
+def _pieces(
+    result: FlowsResult, only: str | None, per_session: bool, output: OutputChoice
+) -> Iterator[str]:
+    from ..reports import flows as report
+    from ..reports import machine
+
+    first = only or TABLES[0]
+    if output.format == "json":
+        return machine.json_pieces(report.document(result, only))
+    if output.format == "ndjson":
+        return machine.ndjson_pieces(report.rows(result, first))
+    if output.format == "csv":
+        return machine.csv_pieces(report.CSV_COLUMNS[first], report.csv_rows(result, first))
+    text = report.lines(result, output_style(output), only, per_session=per_session)
+    return (f"{line}\n" for line in text)
