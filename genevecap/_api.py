@@ -194,6 +194,7 @@ def flows(
     *captures: str,
     same_clock: bool = False,
     keylogs: tuple[str, ...] = (),
+    ztunnel_logs: tuple[str, ...] = (),
     settings: DecodeSettings | None = None,
     manifest: str | None = None,
     **selection: Unpack[Selection],
@@ -202,6 +203,7 @@ def flows(
 
     same_clock: one clock stamped all captures, whatever their HOST says.
     keylogs: files with TLS secrets that open HBONE; needs tshark.
+    ztunnel_logs: files with ztunnel's access log.
     manifest: path of the file that the command line takes with `--points`.
     A capture that cannot be read does not raise: see `problems` of the result.
     Raises UsageError where a selector or the manifest cannot be understood, ToolMissing where keys
@@ -214,7 +216,7 @@ def flows(
         on_one_clock(specs) if same_clock else specs,
         settings=settings,
         selector=_selector(**selection),
-        keylogs=keylogs,
+        helps=session_flows.Helps(keylogs=keylogs, ztunnel_logs=ztunnel_logs),
         manifest=_manifest(manifest),
     )
 

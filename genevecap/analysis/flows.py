@@ -29,10 +29,22 @@ from .sessions.build import SessionBuilder
 from .sessions.clocks import CommonClock, samples
 from .sessions.drafts import Drafts
 from .sessions.keys import Keys
+from .sessions.logs import Logs
 from .sessions.mesh import Mesh
 from .sessions.modes import Modes
 from .summary import ambient_summary, capture_summary, was_read
 from .tables import SummaryTables, summary_tables
+from .ztunnel_log import read_log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Helps:
+    """What is read besides captures."""
+
+    keylogs: tuple[str, ...] = ()
+    """Files with TLS secrets."""
+    ztunnel_logs: tuple[str, ...] = ()
+    """Files with ztunnel's access log."""
 
 
 def flows(
@@ -40,7 +52,7 @@ def flows(
     *,
     settings: DecodeSettings | None = None,
     selector: Selector | None = None,
-    keylogs: Sequence[str] = (),
+    helps: Helps | None = None,
     manifest: Manifest | None = None,
     assumed_clocks: Mapping[str, int] | None = None,
     progress: Progress | None = None,
@@ -48,7 +60,7 @@ def flows(
 ) -> FlowsResult:
     """Read captures and reconstruct the sessions of the mesh.
 
-    keylogs: files with TLS keys; they and Decryption Secrets Blocks open HBONE, through tshark.
+    helps: keys and logs; keys, and those of Decryption Secrets Blocks, open HBONE through tshark.
     manifest: what points are, and whose clock stamped them, where that cannot be guessed.
     assumed_clocks: HOST -> the ns to which its clock is right, as `clock.estimate` takes it.
     An input that cannot be read, or is damaged, is in `problems` (and told to `on_problem` as it
@@ -56,6 +68,7 @@ def flows(
     Raises UsageError where the selector cannot be understood, ToolMissing where keys are given and
     tshark is missing.
     """
+    helps = helps or Helps()
     problems: list[Problem] = []
 
     def note(problem: Problem) -> None:
@@ -80,9 +93,10 @@ def flows(
     clock = _clock(connections, inputs, assumed_clocks)
     views = Views(roles, clock.correct)
     mesh = Mesh.of(Sorter(roles, connections).sort(connections))
-    opened = _open(specs, settings or DecodeSettings(), keylogs, inputs, note)
+    opened = _open(specs, settings or DecodeSettings(), helps.keylogs, inputs, note)
     keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at)
-    drafts = Drafts(mesh, views, clock.slack_ns, keys)
+    logs = Logs(line for path in helps.ztunnel_logs for line in read_log(path))
+    drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
     builder = SessionBuilder(drafts, roles, Modes(roles, ambient.mode), clock.uncertainty_ns)
     sessions = builder.sessions()
     paths = [state.spec.path for state in inputs.states]

@@ -34,7 +34,8 @@ TABLES = ("sessions", "unlinked_legs", "bypass", "clocks")
 
 
 @click.command(
-    epilog="Example: genevecap flows --same-clock samples/ztunnel-in-pod/*.pcapng",
+    epilog="Example: genevecap flows --same-clock samples/ztunnel-in-pod/cli2.pcapng "
+    "samples/ztunnel-in-pod/srv.pcapng",
     short_help="Reconstruct ambient sessions: the client's, HBONE's and the server's connection.",
 )
 @input_options
@@ -72,6 +73,7 @@ def flows(
     comes with what speaks for it and with the probability that it is right; where two are alike,
     both are named.  Give all captures of one moment at once, from as many points as there are.
     """
+    from ..analysis.flows import Helps
     from ..analysis.flows import flows as analyse
 
     outcome = Outcome()
@@ -81,7 +83,7 @@ def flows(
                 inputs.specs,
                 settings=settings,
                 selector=selector,
-                keylogs=evidence.keylogs,
+                helps=Helps(keylogs=evidence.keylogs, ztunnel_logs=evidence.ztunnel_logs),
                 manifest=inputs.manifest,
                 assumed_clocks=clocks,
                 progress=progress,

@@ -11,7 +11,8 @@ import numpy as np
 from . import likeness
 from .events import Array, HboneRecords, Kind, LegEvents
 from .matching import balance
-from .ways import RecordMoments, Shared, Ways
+from .moments import RecordMoments
+from .ways import Shared, Ways
 
 _MOST_CANDIDATES = 400
 """Inbound legs that are considered for one outbound leg."""

@@ -6,11 +6,14 @@ with weight `w[i]`.  The weights are made consistent (an event has one record, a
 events as it has frames) by scaling rows and columns in turn, as Sinkhorn and Knopp do; each row
 and column has a little weight for having no partner at all.
 
-**Learning.**  Begin with the mild belief that short delays are likelier than long ones.  Histogram
-the delays of all pairs, each counted by how much it is believed; compare with the histogram of all
-pairs whatever is believed; the ratio of the two is the next weight of a delay.  Repeat.  True
+**Learning.**  Begin with the mild belief that short delays are likelier than long ones, and again
+without any; of the two ends, the one that tells true pairs from false ones better counts.
+Histogram the delays of all pairs, each counted by how much it is believed; compare with the
+histogram that chance gives; the ratio of the two is the next weight of a delay.  Repeat.  True
 pairs share a distribution, false ones have that of chance, so the ratio sharpens by itself
-(expectation maximisation).
+(expectation maximisation).  What chance gives is read off the wrong side of time, where no cause
+can be, and once more off all pairs: the two err differently, and the mean of both is better
+calibrated than either.
 
 **Ranks.**  When a proxy is busy, all delays grow together and say little, but what came first
 mostly still leaves first.  So the *rank difference* of event and record, counted in matched
@@ -34,11 +37,13 @@ _RANKS = 81
 """Rank differences told apart; the outermost stand for all beyond."""
 _TOGETHER_NS = 50_000
 """What comes closer together than this has no order: different threads take it."""
-_ROUNDS = 15
+_ROUNDS = 12
 _SCALINGS = 25
 _ALONE = 1e-4
 """Weight of having no partner, against a best pair of weight 1."""
 _CANDIDATES = 200
+_OWN_SIDE = 0.1
+"""How much the right side of time counts for chance, for what the wrong side has none of."""
 _SOON_NS = 2e5
 """The first belief halves about here."""
 
@@ -115,17 +120,38 @@ def match(pairs: Pairs) -> Array:
     The result of each event sums to at most 1.
     """
     p = pairs
-    shape = (len(p.event_ns), len(p.record_ns))
     if not len(p.row):
         return np.zeros(0)
     delay = np.abs(p.record_ns[p.column] - p.event_ns[p.row])
     bins = _delay_bins(delay)
-    chance: Array = np.bincount(bins, p.weight, _BINS) + 1.0
-    chance = chance / chance.sum()
-    weights = p.weight / (delay + _SOON_NS)
-    believed, factors = balance(p.row, p.column, weights / weights.max(), shape, p.capacity)
+    soon, any_time = p.weight / (delay + _SOON_NS), p.weight
+    # Where it begins decides where learning ends: once near short delays, once without a belief.
+    wrong_side = _chance(p, delay)
+    fits = [_learn(p, bins, wrong_side, start / start.max()) for start in (soon, any_time)]
+    # In a crowd the wrong side of time is another crowd; there all pairs are the better measure.
+    among_all: Array = np.bincount(bins, p.weight, _BINS) + 1.0
+    crowd = _learn(p, bins, among_all / among_all.sum(), soon / soon.max())
+    result: Array = (_shares(p, max(fits, key=lambda fit: fit[0])[1]) + _shares(p, crowd[1])) / 2
+    return result
+
+
+def _shares(p: Pairs, weights: Array) -> Array:
+    """Return weights as shares of their event's."""
+    total = np.bincount(p.row, weights, len(p.event_ns))
+    shares: Array = weights / np.maximum(total[p.row], 1e-300)
+    return shares
+
+
+def _learn(p: Pairs, bins: Array, chance: Array, weights: Array) -> tuple[float, Array]:
+    """Learn delays, ranks and sorts from first weights; return (how much was learnt, weights).
+
+    What was learnt is measured by how much likelier true pairs are than chance, on average.
+    """
+    shape = (len(p.event_ns), len(p.record_ns))
+    believed, factors = balance(p.row, p.column, weights, shape, p.capacity)
     event_order = np.argsort(p.event_ns, kind="stable")
     record_order = np.argsort(p.record_ns, kind="stable")
+    ratio = np.ones(len(bins))
     for turn in range(_ROUNDS):
         ratio = _ratio(bins, believed, _BINS, chance, smooth=True)[bins]
         if turn > 2:
@@ -138,12 +164,29 @@ def match(pairs: Pairs) -> Array:
             by_chance = np.bincount(sorts, p.weight, size) + 1
             ratio *= _ratio(sorts, believed, size, by_chance / by_chance.sum())[sorts]
         weights = p.weight * ratio
-        weights /= max(weights.max(), 1e-300)
+        weights = weights / max(weights.max(), 1e-300)
         believed, factors = balance(p.row, p.column, weights, shape, p.capacity)
-    own = weights * factors[p.column]
-    total = np.bincount(p.row, own, shape[0])
-    result: Array = own / np.maximum(total[p.row], 1e-300)
-    return result
+    learnt = float(np.sum(believed * np.log(ratio)))
+    return learnt, weights * factors[p.column]
+
+
+def _chance(p: Pairs, delay: Array) -> Array:
+    """Return the distribution over bins that delays have by chance.
+
+    It is read off the wrong side of time, where no cause can be: the same bursts are there, but no
+    true pair is.
+    """
+    follows = bool(np.median(p.record_ns[p.column] - p.event_ns[p.row]) >= 0)
+    most = max(int(np.bincount(p.row).max()), 1)
+    rows, columns = candidates(p.event_ns, p.record_ns, record_follows=not follows, most=most)
+    often = np.bincount(p.column, minlength=len(p.record_ns))
+    weight = np.bincount(p.column, p.weight, len(p.record_ns)) / np.maximum(often, 1)
+    wrong_side = np.abs(p.record_ns[columns] - p.event_ns[rows])
+    counts = np.bincount(_delay_bins(wrong_side), weight[columns], _BINS)
+    own_side = np.bincount(_delay_bins(delay), p.weight, _BINS)
+    chances = counts + own_side * _OWN_SIDE + 1.0
+    chance: Array = chances / chances.sum()
+    return chance
 
 
 def _delay_bins(delay: Array) -> Array:

@@ -20,6 +20,7 @@ from .events import (
 )
 from .frames import FRAME_BYTES, READ_BYTES, RECORD_BYTES, Frames, length_sorts
 from .matching import Pairs, candidates, match
+from .moments import RecordMoments
 
 _SURPRISE = 3e-3
 """Probability of an event of one leg that has no record which was thought of."""
@@ -290,7 +291,7 @@ class Ways:
         return np.array(sorted(keys), np.int64)
 
     def moments(self, outbound: int | None, inbound: int, hbone: int) -> RecordMoments:
-        """Return when the records that these legs most likely share passed both proxies."""
+        """Return when the records these legs most likely share passed both proxies."""
         found: dict[Kind, tuple[int, int, int, int]] = {}
         for kind in Kind:
             belief: dict[int, float] = {}
@@ -328,23 +329,6 @@ class Ways:
 def _both(one: dict[int, float], other: dict[int, float]) -> dict[int, float]:
     """Return the records that both sides may mean, with the product of their beliefs."""
     return {record: p * other[record] for record, p in one.items() if record in other} or one
-
-
-class RecordMoments:
-    """When the records of a session passed the client's and the server's proxy."""
-
-    def __init__(self, found: dict[Kind, tuple[int, int, int, int]]) -> None:
-        self._found = found
-
-    def at_client(self, kind: Kind) -> int | None:
-        """Return when the event's first record left the client's proxy, or was all there."""
-        times = self._found.get(kind)
-        return None if times is None else times[0 if kind.upward else 1]
-
-    def at_server(self, kind: Kind) -> int | None:
-        """Return when the event's first record was all at the server's proxy, or left it."""
-        times = self._found.get(kind)
-        return None if times is None else times[3 if kind.upward else 2]
 
 
 def _places(table: EventTable, legs: int) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ from ..roles import PointRole
 from . import evidence
 from .drafts import NAMED, Draft, Drafts, text
 from .keys import OpenStream
+from .logs import evidence_of
 from .modes import Modes
 from .timing import by_segment
 
@@ -100,8 +101,10 @@ class SessionBuilder:
                 if h not in {draft.hbone, draft.onward} and p >= NAMED
             ]
             known = dict(ways).get(draft.hbone, draft.confidence)
+            if draft.stream is not None or draft.hbone not in dict(ways):
+                others = []
             if draft.stream is not None:
-                known, others = 1.0, []
+                known = 1.0
             leg = self._leg(
                 "hbone",
                 self._mesh.hbone[draft.hbone].connection,
@@ -201,23 +204,15 @@ class SessionBuilder:
         lines: list[str] = []
         if draft.stream is not None:
             lines.append(f"keys: stream {draft.stream.stream} was opened for this client")
+        if draft.logged is not None:
+            lines.append(evidence_of(draft.logged))
         if i is not None and draft.inbound is not None:
             partner = self._drafts.partner(i)
             if partner is not None:
                 lines += evidence.of_pair(
                     self._inputs.outbound[i], self._inputs.inbound[draft.inbound], partner
                 )
-        if draft.outcome in {"refused", "denied"}:
-            lines.append("markers: HBONE brought a short answer, then the client was reset")
-        if draft.outcome == "unreachable":
-            lines.append("causality: SYNs to port 15008 were never answered")
-        if draft.kind == "waypoint":
-            lines.append(
-                "address: the waypoint ends this tunnel; what it sends on is pooled anew, and "
-                "without keys the evidence ends here"
-            )
-        if draft.kind == "passthrough":
-            lines.append("address: ztunnel opened a plain connection for this one")
+        lines += _evidence_of_way(draft)
         if not lines and draft.hbone is not None:
             lines.append("address: HBONE comes from this client's address")
         if i is not None and draft.inbound is None and draft.kind == "hbone":
@@ -281,3 +276,20 @@ def _with_stream(leg: LegSummary, stream: OpenStream) -> LegSummary:
         first_ns=stream.connect_ns,
         last_ns=stream.end_ns,
     )
+
+
+def _evidence_of_way(draft: Draft) -> list[str]:
+    """Return what speaks for a session's kind and outcome."""
+    lines: list[str] = []
+    if draft.outcome in {"refused", "denied"}:
+        lines.append("markers: HBONE brought a short answer, then the client was reset")
+    if draft.outcome == "unreachable":
+        lines.append("causality: SYNs to port 15008 were never answered")
+    if draft.kind == "waypoint":
+        lines.append(
+            "address: the waypoint ends this tunnel; what it sends on is pooled anew, and "
+            "without keys the evidence ends here"
+        )
+    if draft.kind == "passthrough":
+        lines.append("address: ztunnel opened a plain connection for this one")
+    return lines

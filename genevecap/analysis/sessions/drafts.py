@@ -5,19 +5,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...addresses import endpoint_text
 from ..connections import Endpoint
 from ..grouping import Connection
 from ..linking.legs import Views, endpoint_address, same_address
 from ..linking.link import Links, Partner, link
+from ..ztunnel_log import LoggedConnection
 from .keys import Keys, OpenStream
+from .logs import Logs
+from .logs import outcome_of as logged_outcome
 from .mesh import LinkInputs, Mesh
 from .outcomes import REFUSAL_LENGTHS, Ending, ending, outcome_of
+from .plain import LIKELY, passed_through, taken_inside
 
-LIKELY = 0.5
-"""Least probability at which a candidate is taken for the partner."""
 NAMED = 0.01
 """Least probability of an alternative that is listed."""
 _SOON_NS = 2_000_000_000
@@ -50,6 +52,8 @@ class Draft:
     onward: int | None = None
     """Connection of a gateway to the server."""
     inbound: int | None = None
+    logged: LoggedConnection | None = None
+    """ztunnel's own line for it."""
     direct: int | None = None
     """Plain connection that ztunnel opened for a passed-through one."""
 
@@ -57,12 +61,13 @@ class Draft:
 class Drafts:
     """All sessions of a mesh, as drafts."""
 
-    def __init__(self, mesh: Mesh, views: Views, slack_ns: int, keys: Keys) -> None:
-        """slack_ns: how far clocks may be apart; keys: what was opened."""
+    def __init__(self, mesh: Mesh, views: Views, slack_ns: int, keys: Keys, logs: Logs) -> None:
+        """slack_ns: how far clocks may be apart; keys: what was opened; logs: what was logged."""
         self.mesh = mesh
         self.views = views
         self.inputs = LinkInputs(mesh, views)
         self._keys = keys
+        self._logs = logs
         for i, leg in enumerate(mesh.outbound):
             found = keys.of_client(text(leg.connection.client), self.inputs.outbound[i])
             if found is not None:
@@ -85,8 +90,14 @@ class Drafts:
 
     def _assign_partners(self) -> None:
         self._onward = self._onward_connections()
-        self._passthrough = self._link_direct()
-        self._plaintext = self._link_plaintext()
+        free = [i for i in range(len(self.mesh.outbound)) if self.partner(i) is None]
+        self._passthrough = passed_through(self.mesh, self.inputs, self.views, free)
+        taken = {
+            found[0].index
+            for found in self.links.partners.values()
+            if found[0].probability >= LIKELY
+        }
+        self._plaintext = taken_inside(self.mesh, self.inputs, self.views, taken)
         self._unanswered = [
             h for h, leg in enumerate(self.mesh.hbone) if not ending(leg.connection).answered
         ]
@@ -96,55 +107,6 @@ class Drafts:
         """Return the inbound leg of an outbound one, where one is likelier than all others."""
         found = self.links.partners.get(i)
         return found[0] if found and found[0].probability >= LIKELY else None
-
-    def _link_direct(self) -> dict[int, Partner]:
-        """Link outbound legs that ztunnel passed through to plain connections."""
-        free = [i for i in range(len(self.mesh.outbound)) if self.partner(i) is None]
-        direct = [d for d, leg in enumerate(self.mesh.direct) if leg.client_side]
-        outbound = [replace(self.inputs.outbound[i]) for i in free]
-        onward = [self.views.events(self.mesh.direct[d].connection, inbound=True) for d in direct]
-        for events in outbound:
-            events.partners = frozenset({events.source})
-            events.address = events.source
-        links = link(outbound, [], onward)
-        return {
-            free[i]: replace_index(found[0], direct[found[0].index])
-            for i, found in links.partners.items()
-            if found[0].probability >= LIKELY
-        }
-
-    def _link_plaintext(self) -> dict[int, Partner]:
-        """Link plain connections into pods to the legs that ztunnel opened for them."""
-        taken = {
-            found[0].index
-            for i, found in self.links.partners.items()
-            if found[0].probability >= LIKELY
-        }
-        free = [
-            j for j in range(len(self.mesh.inbound)) if j not in taken and not self._has_way_back(j)
-        ]
-        direct = [d for d, leg in enumerate(self.mesh.direct) if leg.server_side]
-        outbound = [
-            self.views.events(self.mesh.direct[d].connection, inbound=False) for d in direct
-        ]
-        for events in outbound:
-            events.partners = frozenset({events.source})
-        inbound = [replace(self.inputs.inbound[j]) for j in free]
-        for events in inbound:
-            events.address = events.source
-        links = link(outbound, [], inbound)
-        result = {}
-        for d, found in links.partners.items():
-            server = self.mesh.direct[direct[d]].connection.server
-            ours = self.mesh.inbound[free[found[0].index]].connection.server
-            if found[0].probability >= LIKELY and server == ours:
-                result[direct[d]] = replace_index(found[0], free[found[0].index])
-        return result
-
-    def _has_way_back(self, j: int) -> bool:
-        """Tell whether an inbound leg comes from an address that HBONE comes from too."""
-        source = self.inputs.inbound[j].source
-        return any(records.source == source for records in self.inputs.hbone)
 
     def _onward_connections(self) -> dict[int, int]:
         """Return the connection on which a gateway's ztunnel peer reached each inbound leg.
@@ -209,8 +171,17 @@ class Drafts:
             draft = Draft(connection=leg.connection, outbound=i)
             self._draft_way(i, draft)
             self._draft_outcome(draft, ending(leg.connection))
+            self._draft_log(draft)
             self._use(draft)
             yield draft
+
+    def _draft_log(self, draft: Draft) -> None:
+        client, last_ns = text(draft.connection.client), self.last_ns(draft.connection)
+        line = draft.logged = self._logs.of_client(client, last_ns)
+        if line is not None and draft.outcome == "unknown":
+            draft.outcome = logged_outcome(line) or draft.outcome
+        if line is not None and draft.server is None and draft.outbound is not None:
+            draft.server = line.hbone_address
 
     def _use(self, draft: Draft) -> None:
         for used in (draft.hbone, draft.onward):
@@ -415,8 +386,3 @@ class Drafts:
             hbone=h,
             confidence=1.0,
         )
-
-
-def replace_index(partner: Partner, index: int) -> Partner:
-    """Return a partner under another index."""
-    return Partner(index=index, probability=partner.probability, content=partner.content)

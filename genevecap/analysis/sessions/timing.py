@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ..flow_results import SegmentTime
 from ..linking.events import Kind, LegEvents
-from ..linking.ways import RecordMoments
+from ..linking.moments import RecordMoments
 
 CLIENT, ZTUNNEL_CLIENT, WIRE = "client-stack", "ztunnel-client", "wire"
 ZTUNNEL_SERVER, SERVER, UNKNOWN = "ztunnel-server", "server", "unknown"

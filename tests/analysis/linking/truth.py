@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genevecap.analysis.flows import flows
+from genevecap.analysis.flows import Helps, flows
 from genevecap.capture.spec import CaptureSpec, on_one_clock
 from tests.lab import variants
 
@@ -117,7 +117,7 @@ class Comparison:
 def compare(paths, folder, *, keylogs=()):
     """Run `flows` on captures of a set and hold it against the set's truth."""
     specs = on_one_clock([CaptureSpec.parse(str(path)) for path in paths])
-    result = flows(specs, keylogs=keylogs)
+    result = flows(specs, helps=Helps(keylogs=tuple(keylogs)))
     truth = json.loads((folder / "truth.json").read_text())
     comparison = Comparison(result, truth)
     sessions = defaultdict(list)
