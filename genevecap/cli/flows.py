@@ -34,8 +34,7 @@ TABLES = ("sessions", "unlinked_legs", "bypass", "clocks")
 
 
 @click.command(
-    epilog="Example: genevecap flows --same-clock samples/ztunnel-in-pod/cli2.pcapng "
-    "samples/ztunnel-in-pod/srv.pcapng",
+    epilog="Example: genevecap flows samples/ztunnel-in-pod/cli2.pcapng",
     short_help="Reconstruct ambient sessions: the client's, HBONE's and the server's connection.",
 )
 @input_options
