@@ -20,16 +20,22 @@ from array import array
 from typing import NamedTuple
 
 from ..ambient import HBONE_PORT
-from ..columns import FrameBatch
-from .content import Prefix, head
-from .records import RecordReader
-from .segments import ACK, FIN, RST, SYN, Segments
+from ..columns import DecodedBatch, FrameBatch
+from .content import Stream, head
+from .records import Held, RecordReader
+from .segments import ACK, FIN, RST, SYN, Segments, extract
 
 MAX_EVENTS = 512
 """Events kept of one direction; of later ones only the last."""
 
 MAX_TURNS = 32
 """Messages whose beginning is kept with a digest."""
+
+MAX_VNIS = 8
+"""VNIs kept that one direction was seen in."""
+
+MAX_HALVES = 1 << 21
+"""Halves followed; segments of later ones are counted only."""
 
 _HALF_32 = 1 << 31
 _MASK_32 = (1 << 32) - 1
@@ -60,8 +66,7 @@ class Half:
     __slots__ = (
         "_acknowledged",
         "_base",
-        "_prefix",
-        "acknowledged_ns",
+        "_stream",
         "capture",
         "destination",
         "duplicates",
@@ -130,11 +135,11 @@ class Half:
         self.fin_frame: int | None = None
         self.rst_ns: int | None = None
         self.total: int | None = None
-        """Octets of the whole direction, where its FIN was seen."""
+        """Octets of the whole direction, where both its SYN and its FIN were seen."""
         self.highest = 0
         """Where the furthest octet seen ends."""
         self.frontier = 0
-        """Up to where all octets were seen."""
+        """Up to where all octets were seen, but holes that were given up (`content.Stream`)."""
         self.duplicates = 0
         """Segments that brought nothing new: retransmissions and repeated sightings."""
         self.last_payload_ns: int | None = None
@@ -144,17 +149,21 @@ class Half:
         """Four numbers for each segment with new octets: begin and end offset, time, frame."""
         self.turns: list[Turn] = []
         self.records: RecordReader | None = None
-        self.acknowledged_ns: int | None = None
         self._base: int | None = None
-        self._prefix: Prefix | None = Prefix()
+        self._stream = Stream()
         self._acknowledged = -1
 
     @property
     def prefix(self) -> tuple[int, int] | None:
-        """Length and digest of what was captured from the first octet on, None where nothing."""
-        if self._prefix is None or self._base is None:
+        """Length and digest of what was captured from the first octet on.
+
+        None where the first octet is not known; of HBONE, whose octets say nothing, always of
+        length 0.
+        """
+        if self.isn is None:
             return None
-        return self._prefix.length, self._prefix.value
+        first = self._stream.first
+        return first.digested, first.value
 
     def offset_of(self, sequence: int) -> int:
         """Return a sequence number as an offset into the stream, near the furthest octet seen."""
@@ -164,16 +173,38 @@ class Half:
             distance -= 1 << 32
         return self.highest + distance
 
-    def open(self, isn: int) -> None:
-        """Learn the initial sequence number from a SYN."""
-        self.isn = isn
-        self._base = (isn + 1) & _MASK_32
+    def opens(self, isn: int) -> bool:
+        """Tell whether a SYN with this sequence number is of this connection."""
+        return self._base is None or self._base == (isn + 1) & _MASK_32
 
-    def start_at(self, sequence: int) -> None:
-        """Begin in the middle of a connection, whose handshake was not captured."""
+    def take_syn(
+        self, sequence: int, acknowledgment: int, flags: int, time_ns: int, mss: int
+    ) -> None:
+        """Learn the initial sequence numbers from a SYN or SYN-ACK."""
+        self.syn_count += 1
+        self.mss = mss
+        if self.isn is None:
+            self.syn_ns = time_ns
+            self.isn = sequence
+            self._base = (sequence + 1) & _MASK_32
+            self.is_client = not flags & ACK
+        if flags & ACK:
+            self.peer_isn = (acknowledgment - 1) & _MASK_32
+
+    def take_ack(self, sequence: int, acknowledgment: int, flags: int, time_ns: int) -> None:
+        """Learn the peer's initial sequence number from the first ACK, or begin in the middle."""
         if self._base is None:
             self._base = sequence
-            self._prefix = None
+        elif self.isn is not None and self.peer_isn is None and flags & ACK:
+            self.peer_isn = (acknowledgment - 1) & _MASK_32
+            self.handshake = time_ns
+
+    def take_fin(self, sequence: int, payload: int, time_ns: int, frame: int) -> None:
+        """Learn from a FIN where the direction ends."""
+        if self.fin_ns is None:
+            self.fin_ns, self.fin_frame = time_ns, frame
+            if self.isn is not None:
+                self.total = max(self.offset_of(sequence) + payload, 0)
 
     def add_payload(
         self,
@@ -186,53 +217,67 @@ class Half:
     ) -> None:
         """Take a segment with payload: `octets` were captured of its `length`."""
         begin = self.offset_of(sequence)
-        end = begin + length
-        if self.records is not None and begin >= 0:
-            self.records.add(begin, octets, length, time_ns)
-        if end <= self.frontier or begin < 0:
+        if begin < 0:
             self.duplicates += 1
             return
+        if self.records is not None:
+            self.records.add(begin, octets, length, time_ns)
+        turn = None
+        if begin >= self.highest and acknowledgment != self._acknowledged:
+            turn = self._turn(begin, octets, time_ns)
+        digesting = self.isn is not None and self.records is None
+        if not self._stream.add(begin, octets if digesting else b"", length):
+            self.duplicates += 1
+            return
+        self.frontier, self.highest = self._stream.first.end, self._stream.highest
         self.last_payload_ns = time_ns
-        if begin >= self.frontier and acknowledgment != self._acknowledged:
-            self._begin_turn(begin, octets, acknowledgment, time_ns)
+        if turn is not None:
+            self._acknowledged = acknowledgment
+            if len(self.turns) < MAX_TURNS:
+                self.turns.append(turn)
         if len(self.events) >= 4 * MAX_EVENTS:
             del self.events[-4:]
-        self.events.extend((begin, end, time_ns, frame))
-        self._extend_prefix(begin, octets)
-        if begin <= self.frontier:
-            self.frontier = max(end, self.frontier)
-        self.highest = max(end, self.highest)
+        self.events.extend((begin, begin + length, time_ns, frame))
 
-    def _begin_turn(self, begin: int, octets: bytes, acknowledgment: int, time_ns: int) -> None:
-        self._acknowledged = acknowledgment
-        if len(self.turns) < MAX_TURNS:
-            whole = self._prefix is not None and self._prefix.length == begin
-            value = self._prefix.value if whole and self._prefix is not None else None
-            marks = () if self.records is not None else head(octets)
-            self.turns.append(Turn(begin, time_ns, marks, value))
-
-    def _extend_prefix(self, begin: int, octets: bytes) -> None:
-        prefix = self._prefix
-        if prefix is None or self.records is not None or begin > prefix.length:
-            return  # a segment ahead of its turn is not digested: the prefix ends there
-        skip = prefix.length - begin
-        if len(octets) > skip:
-            prefix.append(octets[skip:])
-
-
-Identity = tuple[int, int] | tuple[int, int, int]
+    def _turn(self, begin: int, octets: bytes, time_ns: int) -> Turn:
+        first = self._stream.first
+        known = self.isn is not None and first.digested == begin
+        marks = () if self.records is not None else head(octets)
+        return Turn(begin, time_ns, marks, first.value if known else None)
 
 
 class ConnectionTracker:
-    """Turns segments into halves; `halves` holds all of them, in the order they were met."""
+    """Turns segments into halves.
 
-    def __init__(self) -> None:
-        self.halves: list[Half] = []
+    Memory grows with the directions of connections, at each point that saw them, and with the TLS
+    records on port 15008; never with the number of segments.
+    """
+
+    def __init__(self, most: int = MAX_HALVES) -> None:
+        """Follow nothing yet; most: halves that are followed."""
+        self.passed_over = 0
+        """Segments of directions that were not followed, because there were too many."""
+        self._most = most
+        self._halves: list[Half] = []
         self._current: dict[tuple[int, int, bool], Half] = {}
+        self._held = Held()
 
-    def update(self, frames: FrameBatch, segments: Segments) -> None:
-        """Take the segments of one batch; `frames` is that batch, for the payload."""
-        s = segments
+    @property
+    def halves(self) -> list[Half]:
+        """All halves, in the order they were met; what was missing so far is given up."""
+        for half in self._halves:
+            if half.records is not None:
+                half.records.finish()
+        return self._halves
+
+    def update(
+        self, frames: FrameBatch, decoded: DecodedBatch, capture: int, *, kept: bool
+    ) -> None:
+        """Take the TCP segments of a batch of capture number `capture`.
+
+        kept: look only at rows that passed the selectors (`DecodedBatch.keep`).
+        """
+        s = extract(frames, decoded, capture, kept=kept)
         buffer, offsets = frames.buffer, frames.offset
         captured = frames.captured_bytes
         rows = zip(
@@ -248,40 +293,38 @@ class ConnectionTracker:
             payload_offset, wire_bytes, vni,
         ) in enumerate(rows):  # fmt: skip
             half = current.get((point, key, upward))
-            if half is None or (flags & SYN and half.isn is not None and half.isn != sequence):
+            if half is None or (flags & SYN and not half.opens(sequence)):
+                if len(self._halves) >= self._most:
+                    self.passed_over += 1
+                    continue
                 half = self._begin(s, i)
             half.packets += 1
             half.wire_bytes += wire_bytes
-            half.last_ns = time_ns
-            if vni >= 0:
+            half.last_ns = max(half.last_ns, time_ns)
+            if vni >= 0 and len(half.vnis) < MAX_VNIS:
                 half.vnis.add(vni)
+            start = sequence
             if flags & SYN:
-                self._handshake(half, sequence, acknowledgment, flags, time_ns)
-                half.mss = int(s.mss[i])
-                continue
-            if half.isn is None:
-                half.start_at(sequence)
-            elif half.peer_isn is None and flags & ACK:
-                half.peer_isn = (acknowledgment - 1) & _MASK_32
-                half.handshake = time_ns
+                half.take_syn(sequence, acknowledgment, flags, time_ns, int(s.mss[i]))
+                start = (sequence + 1) & _MASK_32  # of data beside it (RFC 7413)
+            else:
+                half.take_ack(sequence, acknowledgment, flags, time_ns)
             if payload:
                 begin = offsets[row] + payload_offset
                 end = min(offsets[row] + captured[row], begin + payload)
                 half.add_payload(
-                    sequence, payload, bytes(buffer[begin:end]), acknowledgment, time_ns, frame
+                    start, payload, bytes(buffer[begin:end]), acknowledgment, time_ns, frame
                 )
-            if flags & FIN and half.fin_ns is None:
-                half.fin_ns, half.fin_frame = time_ns, frame
-                half.total = half.offset_of(sequence) + payload
+            if flags & FIN:
+                half.take_fin(start, payload, time_ns, frame)
             if flags & RST and half.rst_ns is None:
                 half.rst_ns = time_ns
 
     def _begin(self, s: Segments, i: int) -> Half:
-        source = Endpoint(
-            int(s.version[i]), int(s.source_hi[i]), int(s.source_lo[i]), int(s.source_port[i])
-        )
+        version = int(s.version[i])
+        source = Endpoint(version, int(s.source_hi[i]), int(s.source_lo[i]), int(s.source_port[i]))
         destination = Endpoint(
-            int(s.version[i]),
+            version,
             int(s.destination_hi[i]),
             int(s.destination_lo[i]),
             int(s.destination_port[i]),
@@ -298,18 +341,7 @@ class ConnectionTracker:
         )
         half.ttl = int(s.ttl[i])
         if HBONE_PORT in (source.port, destination.port):
-            half.records = RecordReader()
+            half.records = RecordReader(self._held)
         self._current[half.point, half.key, half.upward] = half
-        self.halves.append(half)
+        self._halves.append(half)
         return half
-
-    def _handshake(
-        self, half: Half, sequence: int, acknowledgment: int, flags: int, time_ns: int
-    ) -> None:
-        half.syn_count += 1
-        if half.syn_ns is None:
-            half.syn_ns = time_ns
-            half.open(sequence)
-        half.is_client = not flags & ACK
-        if flags & ACK:
-            half.peer_isn = (acknowledgment - 1) & _MASK_32

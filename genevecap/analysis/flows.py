@@ -22,7 +22,6 @@ from .progress import Progress
 from .redirects import SynSightings
 from .results import AmbientSummary, Problem
 from .roles import PointRole, RoleSigns
-from .segments import extract
 from .select import Selector
 from .sessions import bypass
 from .sessions.build import SessionBuilder
@@ -135,10 +134,7 @@ class _Reading:
                 if rows:
                     self.syns.update(batch.frames, batch.decoded, rows)
                 self.signs.update(batch, rows)
-                self.tracker.update(
-                    batch.frames,
-                    extract(batch.frames, batch.decoded, batch.capture, kept=selecting),
-                )
+                self.tracker.update(batch.frames, batch.decoded, batch.capture, kept=selecting)
         except KeyboardInterrupt:
             return True
         return False

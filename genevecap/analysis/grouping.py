@@ -72,27 +72,30 @@ class _Grouping:
     def __init__(self) -> None:
         self.connections: list[Connection] = []
         self._by_pair: dict[tuple[int, int], Connection] = {}
-        self._by_syn: dict[tuple[int, int], Connection] = {}
+        self._by_client: dict[tuple[int, Endpoint], Connection] = {}
         self._by_key: dict[int, list[Connection]] = {}
 
     def add(self, half: Half) -> bool:
         """Add a half of which a SYN was seen; tell whether it was one."""
         if half.isn is None:
             return False
-        client = half.isn if half.is_client else half.peer_isn
-        server = half.peer_isn if half.is_client else half.isn
+        client: int | None
+        server: int | None
+        if half.is_client:
+            client, server, endpoint = half.isn, half.peer_isn, half.source
+        else:
+            client, server, endpoint = half.peer_isn, half.isn, half.destination
         connection = None
         if client is not None and server is not None:
             connection = self._by_pair.get((client, server))
         if connection is None and client is not None:
-            # A point that saw the SYN alone: the endpoints have to tell.
-            connection = self._by_syn.get((client, half.key))
-            if connection is not None and server is not None and not _agree(connection, server):
-                connection = None
+            # A point that saw the SYN alone, or not the ACK that completes the handshake: the
+            # client's own endpoint has to tell.
+            connection = self._by_client.get((client, endpoint))
         if connection is None:
             connection = self._new(half.key)
         if client is not None:
-            self._by_syn.setdefault((client, half.key), connection)
+            self._by_client.setdefault((client, endpoint), connection)
             if server is not None:
                 self._by_pair.setdefault((client, server), connection)
         _place(connection, half)
@@ -115,13 +118,6 @@ class _Grouping:
         self.connections.append(connection)
         self._by_key.setdefault(key, []).append(connection)
         return connection
-
-
-def _agree(connection: Connection, server_isn: int) -> bool:
-    """Tell whether what is known of a connection's server allows this sequence number."""
-    known = {half.peer_isn for half in connection.forward.values()}
-    known |= {half.isn for half in connection.reverse.values()}
-    return known <= {None, server_isn}
 
 
 def _is_client(connection: Connection, half: Half) -> bool:

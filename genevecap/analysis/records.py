@@ -23,7 +23,13 @@ MAX_CIPHERTEXT_BYTES = (1 << 14) + 2048
 """RFC 5246 section 6.2.3; TLS 1.3 allows 256 octets over 2**14 only."""
 
 MAX_PENDING = 64
-"""Segments kept that came before their turn."""
+"""Segments of one direction kept that came before their turn."""
+
+MAX_PENDING_BYTES = 1 << 18
+"""Octets of one direction kept that came before their turn."""
+
+MAX_HELD_BYTES = 1 << 26
+"""Octets of all directions kept that came before their turn."""
 
 MAX_RECORDS = 1 << 18
 """Records kept of one direction; later ones are counted only."""
@@ -42,22 +48,38 @@ class Record(NamedTuple):
     """When the last octet that was missing was seen."""
 
 
+class Held:
+    """How many octets all readers of a capture keep together."""
+
+    __slots__ = ("octets",)
+
+    def __init__(self) -> None:
+        self.octets = 0
+
+
 class RecordReader:
-    """Follows one direction; `add` takes its segments, `records` lists what was read."""
+    """Follows one direction; `add` takes its segments, `records` lists what was read.
+
+    Where a segment is missing, those behind it are kept until it comes; when they are too many
+    (`MAX_PENDING`, `MAX_PENDING_BYTES`, `MAX_HELD_BYTES`) the reader goes on behind the hole.
+    """
 
     __slots__ = (
         "_begin_ns",
         "_frontier",
         "_header",
+        "_held",
         "_open",
         "_pending",
+        "_pending_bytes",
         "_synchronised",
         "dropped",
         "lost",
         "rows",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, held: Held | None = None) -> None:
+        """Follow a new direction; held: what it shares with other readers."""
         self.rows = array("q")
         """Five numbers a record, as in `Record`."""
         self.dropped = 0
@@ -71,6 +93,8 @@ class RecordReader:
         """(type, length, begin offset, begin time) of the record that is being received."""
         self._begin_ns = 0
         self._pending: dict[int, tuple[bytes, int, int]] = {}
+        self._pending_bytes = 0
+        self._held = held or Held()
 
     def records(self) -> list[Record]:
         """Return the complete records, in stream order."""
@@ -83,27 +107,49 @@ class RecordReader:
             self._postpone(offset, octets, length, time_ns)
             return
         self._take(offset, octets, length, time_ns)
+        self._take_due(time_ns)
+
+    def finish(self) -> None:
+        """Go on behind all holes: what is missing will not come."""
         while self._pending:
-            due = [start for start in self._pending if start <= self._frontier]
-            if not due:
-                break
-            for start in sorted(due):
-                # What arrived early becomes readable now, with the octets that were missing.
-                later, size, _ = self._pending.pop(start)
-                self._take(start, later, size, time_ns)
+            self._give_up_hole()
+
+    def _take_due(self, time_ns: int | None) -> None:
+        """Take what came early and is due now.
+
+        time_ns: when the octets that were missing came; None: they did not come.
+        """
+        while self._pending:
+            start = min(self._pending)
+            if start > self._frontier:
+                return
+            octets, length, when = self._release(start)
+            self._take(start, octets, length, when if time_ns is None else time_ns)
 
     def _postpone(self, offset: int, octets: bytes, length: int, time_ns: int) -> None:
-        if len(self._pending) < MAX_PENDING:
-            self._pending.setdefault(offset, (octets, length, time_ns))
-            return
-        # A hole that does not close: the capture missed it.  Go on behind it.
+        if offset in self._pending:
+            if self._pending[offset][1] >= length:
+                return
+            self._release(offset)
         self._pending[offset] = (octets, length, time_ns)
+        self._pending_bytes += len(octets)
+        self._held.octets += len(octets)
+        while (
+            len(self._pending) > MAX_PENDING
+            or self._pending_bytes > MAX_PENDING_BYTES
+            or (self._pending and self._held.octets > MAX_HELD_BYTES)
+        ):
+            self._give_up_hole()
+
+    def _release(self, offset: int) -> tuple[bytes, int, int]:
+        kept = self._pending.pop(offset)
+        self._pending_bytes -= len(kept[0])
+        self._held.octets -= len(kept[0])
+        return kept
+
+    def _give_up_hole(self) -> None:
         self._lose(min(self._pending))
-        for start in sorted(self._pending):
-            later, size, when = self._pending.pop(start)
-            if start > self._frontier:
-                self._lose(start)
-            self._take(start, later, size, when)
+        self._take_due(None)
 
     def _lose(self, frontier: int) -> None:
         self._frontier = frontier
@@ -167,7 +213,7 @@ class RecordReader:
         self._frontier += taken
         if taken == left:
             if len(self.rows) < 5 * MAX_RECORDS:
-                self.rows.extend((content_type, length, begin, begin_ns, time_ns))
+                self.rows.extend((content_type, length, begin, begin_ns, max(begin_ns, time_ns)))
             else:
                 self.dropped += 1
             self._open = None

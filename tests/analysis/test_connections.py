@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One direction of a connection at one point: what is kept of it, whatever way it was captured."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genevecap.analysis import connections
+from genevecap.analysis.connections import (
+    MAX_EVENTS,
+    MAX_TURNS,
+    MAX_VNIS,
+    ConnectionTracker,
+    Endpoint,
+)
+from genevecap.analysis.content import MAX_STRETCHES, PRIME, head
+
+from .tracking import (
+    ACK,
+    CLIENT,
+    FIN,
+    HBONE,
+    RST,
+    SERVER,
+    SYN,
+    SYN_ACK,
+    Sighting,
+    feed,
+    half_of,
+    halves_of,
+    said,
+    stream,
+)
+
+DATA = bytes(range(256)) * 20
+
+
+def digest(octets):
+    return int.from_bytes(octets, "little") % PRIME
+
+
+def record(length):
+    return bytes([23, 3, 3, length >> 8, length & 0xFF]) + b"\xee" * length
+
+
+# --- handshake and end ----------------------------------------------------------------------------
+
+
+def test_what_a_direction_says_of_itself():
+    half = half_of(stream(DATA, isn=77), capture=3)
+    assert (half.capture, half.point, half.ttl, half.is_client) == (3, 0, 64, True)
+    assert (half.source, half.destination) == (Endpoint(*CLIENT), Endpoint(*SERVER))
+    assert (half.isn, half.peer_isn, half.handshake) == (77, 0, 2_000)
+    assert (half.syn_ns, half.syn_count, half.first_ns, half.first_frame) == (1_000, 1, 1_000, 1)
+    assert (half.fin_ns, half.fin_frame, half.last_ns, half.rst_ns) == (8_000, 8, 8_000, None)
+    assert (half.packets, half.wire_bytes) == (8, 8 * 54 + len(DATA))
+    assert (half.total, half.frontier, half.highest) == (len(DATA),) * 3
+    assert (half.duplicates, half.last_payload_ns) == (0, 7_000)
+    assert half.prefix == (len(DATA), digest(DATA))
+    assert list(half.events)[:8] == [0, 1000, 2_000, 2, 1000, 2000, 3_000, 3]
+    assert [turn.offset for turn in half.turns] == [0]
+
+
+def test_the_servers_direction_knows_both_numbers_from_the_syn_ack():
+    answer = Sighting().back(sequence=500, acknowledgment=1001, flags=SYN_ACK, mss=1460)
+    half = half_of([answer])
+    assert (half.isn, half.peer_isn, half.is_client, half.mss) == (500, 1000, False, 1460)
+    assert half.handshake is None
+
+
+def test_a_syn_that_is_repeated_is_counted():
+    syn = Sighting(sequence=9, flags=SYN)
+    half = half_of([replace(syn, time_ns=t) for t in (5, 1_000, 3_000)])
+    assert (half.syn_count, half.syn_ns, half.last_ns, half.packets) == (3, 5, 3_000, 3)
+
+
+def test_a_new_initial_sequence_number_is_a_new_connection():
+    first, second = stream(b"abc", isn=1000), stream(b"defg", isn=70_000)
+    halves = halves_of(first + second)
+    assert [half.isn for half in halves] == [1000, 70_000]
+    assert [half.total for half in halves] == [3, 4]
+    assert [half.prefix for half in halves] == [(3, digest(b"abc")), (4, digest(b"defg"))]
+
+
+def test_a_port_that_is_used_again_after_a_connection_without_handshake():
+    halves = halves_of(stream(b"abc", syn=False) + stream(b"defg", isn=70_000))
+    assert [(half.isn, half.total) for half in halves] == [(None, None), (70_000, 4)]
+
+
+def test_a_refused_connection_that_is_tried_again():
+    refusal = Sighting().back(flags=RST | ACK, acknowledgment=1001, time_ns=1)
+    answer = Sighting().back(flags=SYN_ACK, sequence=9, acknowledgment=2001, time_ns=2)
+    halves = halves_of([refusal, answer])
+    assert [(half.rst_ns, half.isn) for half in halves] == [(1, None), (None, 9)]
+
+
+def test_a_syn_captured_after_what_follows_it():
+    segments = stream(b"abc", isn=1000)
+    half = half_of([segments[1], segments[0], *segments[2:]])
+    assert (half.isn, half.is_client, half.total, half.highest) == (1000, True, 3, 3)
+    assert half.prefix == (0, 0)  # what came before the SYN was not known to begin the stream
+
+
+def test_data_beside_a_syn():
+    syn = Sighting(sequence=1000, flags=SYN, payload=b"abc")
+    half = half_of([syn, *stream(b"abcdef", isn=1000, cuts=[(3, 6)], syn=False)])
+    assert (half.prefix, half.total, half.duplicates) == ((6, digest(b"abcdef")), 6, 0)
+
+
+def test_a_connection_that_began_before_the_capture():
+    half = half_of(stream(DATA, syn=False))
+    assert (half.isn, half.is_client, half.prefix, half.total) == (None, None, None, None)
+    assert (half.highest, half.frontier) == (len(DATA), len(DATA))
+    assert [turn.prefix for turn in half.turns] == [None]
+
+
+def test_octets_before_the_first_that_was_seen_are_passed_over():
+    segments = stream(DATA, syn=False)
+    half = half_of([segments[1], segments[0], *segments[2:]])
+    assert (half.duplicates, half.highest) == (1, len(DATA) - 1000)
+
+
+def test_the_first_fin_and_the_first_reset_count():
+    fin = Sighting(sequence=1001, flags=ACK | FIN)
+    reset = Sighting(sequence=1002, flags=RST)
+    rows = [Sighting(sequence=1000, flags=SYN), fin, fin, reset, reset]
+    half = half_of([replace(s, time_ns=i) for i, s in enumerate(rows)])
+    assert (half.fin_ns, half.fin_frame, half.total, half.rst_ns) == (1, 2, 0, 3)
+
+
+def test_times_may_go_back():
+    half = half_of([Sighting(time_ns=t) for t in (50, 90, 70)])
+    assert (half.first_ns, half.last_ns) == (50, 90)
+
+
+# --- payload --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("isn", [0, 2**31 - 1, 2**32 - 3000, 2**32 - 1001, 2**32 - 2, 2**32 - 1])
+def test_sequence_numbers_wrap(isn):
+    half = half_of(stream(DATA, isn=isn))
+    assert (half.isn, half.total, half.highest) == (isn, len(DATA), len(DATA))
+    assert half.prefix == (len(DATA), digest(DATA))
+    assert list(half.events)[-4:-2] == [5000, 5120]
+
+
+def test_offsets_pass_32_bits():
+    """Five gigabytes, of which a segment every gigabyte was captured."""
+    places = [i << 30 for i in range(6)]
+    half = half_of([Sighting(flags=SYN)] + [Sighting(sequence=1 + p, payload=b"x") for p in places])
+    assert list(half.events)[::4] == places
+    assert half.highest == places[-1] + 1
+
+
+def test_a_retransmission_is_a_duplicate():
+    segments = stream(DATA)
+    half = half_of([*segments[:4], segments[2], *segments[4:]])
+    assert (half.duplicates, half.prefix) == (1, (len(DATA), digest(DATA)))
+    assert len(half.events) == 4 * 6
+
+
+def test_a_retransmission_behind_a_hole_is_a_duplicate():
+    cuts = [(0, 1000), (2000, 3000), (2000, 3000), (3000, 4000), (2000, 2500)]
+    half = half_of(stream(DATA[:4000], cuts=cuts))
+    assert (half.duplicates, half.frontier, half.highest) == (2, 1000, 4000)
+    assert half.prefix == (1000, digest(DATA[:1000]))
+
+
+def test_an_overlap_adds_what_is_new():
+    cuts = [(0, 1000), (500, 1500), (1400, 1500), (1200, 2000)]
+    half = half_of(stream(DATA[:2000], cuts=cuts))
+    assert (half.duplicates, half.frontier) == (1, 2000)
+    assert half.prefix == (2000, digest(DATA[:2000]))
+
+
+def test_a_keep_alive_with_an_octet_is_a_duplicate():
+    half = half_of([*stream(b"abc", fin=False), Sighting(sequence=1003, payload=b"\0")])
+    assert (half.duplicates, half.prefix) == (1, (3, digest(b"abc")))
+
+
+def test_a_snap_length_ends_the_prefix():
+    half = half_of([replace(s, captured=20) for s in stream(DATA)])
+    assert half.prefix == (20, digest(DATA[:20]))
+    assert (half.frontier, half.total) == (len(DATA), len(DATA))
+    assert half.turns[0].head == head(DATA[:20])
+
+
+def test_payload_that_reaches_over_the_captured_octets():
+    """The length that a header claims is no reason to read what stands behind the frame."""
+    half = half_of([replace(s, captured=0) for s in stream(DATA)])
+    assert half.prefix == (0, 0)
+    assert half.turns[0].head == ()
+
+
+@st.composite
+def cut_streams(draw):
+    """A stream, its cuts in any order with repetitions, and an initial sequence number."""
+    data = draw(st.binary(min_size=1, max_size=300))
+    inside = st.integers(1, max(len(data) - 1, 1))
+    ends = {0, len(data), *draw(st.lists(inside, max_size=MAX_STRETCHES - 2))}
+    cuts = list(pairwise(sorted(end for end in ends if end <= len(data))))
+    again = draw(st.lists(st.sampled_from(cuts), max_size=4))
+    isn = draw(st.sampled_from((0, 5, 2**31, 2**32 - 100, 2**32 - 1)))
+    return data, draw(st.permutations(cuts + again)), len(again), isn
+
+
+@given(cut_streams(), st.integers(1, 7))
+def test_any_cut_and_order_says_the_same(drawn, size):
+    data, cuts, again, isn = drawn
+    half = half_of(stream(data, isn, cuts), size=size)
+    assert half.prefix == (len(data), digest(data))
+    assert (half.total, half.frontier, half.highest) == (len(data),) * 3
+    assert half.duplicates == again
+    assert len(half.events) == 4 * (len(cuts) - again)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.data())
+def test_any_cut_and_order_reads_the_same_records(lengths, draw):
+    data = b"".join(map(record, lengths))
+    cuts = draw.draw(st.lists(st.integers(1, len(data) - 1), max_size=12, unique=True))
+    parts = list(pairwise([0, *sorted(cuts), len(data)]))
+    half = half_of(stream(data, 2**32 - 50, draw.draw(st.permutations(parts)), destination=HBONE))
+    assert [r.length for r in half.records.records()] == lengths
+    assert (half.records.lost, half.prefix) == (0, (0, 0))
+
+
+# --- turns ----------------------------------------------------------------------------------------
+
+
+def conversation(*texts):
+    """The client's messages, each of which acknowledges one more octet of the server."""
+    rows, place = [Sighting(sequence=1000, flags=SYN)], 1001
+    for i, text in enumerate(texts):
+        half = len(text) // 2
+        for part in (text[:half], text[half:]):
+            rows.append(Sighting(sequence=place, acknowledgment=50 + i, payload=part))
+            place += len(part)
+    return [replace(s, time_ns=10 * i) for i, s in enumerate(rows)]
+
+
+def test_a_message_begins_where_the_other_side_has_answered():
+    texts = [b"first message....", b"a second, longer one", b"the third"]
+    half = half_of(conversation(*texts))
+    places = [0, 17, 37]
+    assert [(t.offset, t.time_ns) for t in half.turns] == [(0, 10), (17, 30), (37, 50)]
+    whole = b"".join(texts)
+    assert [t.prefix for t in half.turns] == [digest(whole[:place]) for place in places]
+    assert [t.head for t in half.turns] == [head(t[: len(t) // 2]) for t in texts]
+
+
+def test_a_retransmission_begins_no_message():
+    rows = conversation(b"first message....", b"second message")
+    late = replace(rows[2], acknowledgment=999)
+    lost_before = half_of([*rows[:2], *rows[3:], late])
+    assert [t.offset for t in lost_before.turns] == [0, 17]
+    assert [t.offset for t in half_of([*rows, late]).turns] == [0, 17]
+
+
+def test_the_prefix_of_a_message_behind_a_hole_is_unknown():
+    rows = conversation(b"first message....", b"second message")
+    half = half_of([*rows[:2], *rows[3:]])
+    assert [(t.offset, t.prefix) for t in half.turns] == [(0, 0), (17, None)]
+
+
+# --- bounds ---------------------------------------------------------------------------------------
+
+
+def test_of_many_events_the_last_is_kept():
+    half = half_of(stream(bytes(MAX_EVENTS + 50), size=1))
+    assert len(half.events) == 4 * MAX_EVENTS
+    assert list(half.events)[-8::4] == [MAX_EVENTS - 2, MAX_EVENTS + 49]
+
+
+def test_of_many_messages_the_first_are_kept():
+    half = half_of(conversation(*[b"message"] * (MAX_TURNS + 9)))
+    assert len(half.turns) == MAX_TURNS
+
+
+def test_vnis_are_kept_up_to_a_limit():
+    assert half_of([Sighting(vni=vni) for vni in (5, 7, -1, 5)]).vnis == {5, 7}
+    assert half_of([Sighting(vni=vni) for vni in range(1000)]).vnis == set(range(MAX_VNIS))
+
+
+def test_what_is_kept_does_not_grow_with_segments():
+    rng = random.Random(1)
+    rows = [
+        Sighting(
+            sequence=rng.randrange(1 << 32), acknowledgment=i, payload=b"x" * rng.randrange(9),
+            flags=rng.choice((ACK, ACK, ACK | FIN, RST)), vni=rng.randrange(1 << 24),
+        )
+        for i in range(20_000)
+    ]  # fmt: skip
+    half = half_of(rows)
+    assert half.packets == 20_000
+    assert len(half.events) <= 4 * MAX_EVENTS
+    assert len(half.turns) <= MAX_TURNS
+    assert len(half.vnis) == MAX_VNIS
+    assert len(half._stream._stretches) <= MAX_STRETCHES
+
+
+def test_halves_beyond_the_limit_are_counted_only():
+    tracker = feed(ConnectionTracker(3), [Sighting(sequence=i, flags=SYN) for i in range(5)])
+    assert [half.isn for half in tracker.halves] == [0, 1, 2]
+    assert tracker.passed_over == 2
+
+
+def test_a_followed_half_goes_on_at_the_limit():
+    tracker = ConnectionTracker(1)
+    feed(tracker, [*stream(b"abc"), Sighting(point=1)])
+    assert (tracker.halves[0].total, tracker.passed_over) == (3, 1)
+
+
+def test_the_limit_is_a_number_of_halves():
+    assert ConnectionTracker()._most == connections.MAX_HALVES
+
+
+# --- points, directions, selection ----------------------------------------------------------------
+
+
+def test_points_and_directions_are_apart():
+    row = Sighting(flags=SYN)
+    rows = [row, replace(row, point=1), row.back(), row.back(point=1), row]
+    assert [(h.point, h.source.port, h.packets) for h in halves_of(rows)] == [
+        (0, 40000, 2),
+        (1, 40000, 1),
+        (0, 80, 1),
+        (1, 80, 1),
+    ]
+
+
+def test_only_selected_rows_where_asked():
+    rows = [Sighting(keep=0), Sighting(), Sighting(protocol=17), Sighting(flags=0)]
+    assert half_of(rows, kept=True).packets == 1
+    assert half_of(rows, kept=False).packets == 2
+
+
+def test_the_size_of_batches_does_not_matter():
+    rows = stream(DATA) + [s.back(sequence=s.sequence + 5) for s in stream(DATA)]
+    wanted = [said(half) for half in halves_of(rows)]
+    for size in (1, 3, 1000):
+        assert [said(half) for half in halves_of(rows, size=size)] == wanted
+
+
+def test_records_are_read_on_port_15008_only():
+    for destination, has_records in ((HBONE, True), (SERVER, False)):
+        rows = stream(record(50) + record(60), destination=destination)
+        for half in halves_of(rows + [s.back() for s in rows]):
+            assert (half.records is not None) == has_records
+            if has_records:
+                assert [r.length for r in half.records.records()] == [50, 60]
+
+
+def test_records_behind_a_hole_are_read_at_the_end():
+    data = record(95) * 4
+    half = half_of(stream(data, cuts=[(0, 100), (200, 300), (300, 400)], destination=HBONE))
+    assert [r.begin_offset for r in half.records.records()] == [0, 200, 300]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_hostile_segments(seed):
+    """Random octets, flags and numbers on port 15008: nothing is raised, everything is bounded."""
+    rng = random.Random(seed)
+    rows = []
+    for i in range(1_000):
+        payload = rng.choice((b"", record(rng.randrange(1, 40)), rng.randbytes(rng.randrange(90))))
+        rows.append(
+            Sighting(
+                time_ns=rng.randrange(1 << 62),
+                destination=rng.choice((HBONE, SERVER)),
+                sequence=rng.choice((1001 + i * 20, rng.randrange(1 << 32))),
+                acknowledgment=rng.randrange(1 << 32),
+                flags=rng.choice((ACK, ACK, ACK, rng.randrange(1, 512))),
+                payload=payload,
+                captured=rng.randrange(len(payload) + 1),
+            )
+        )
+    for half in halves_of(rows):
+        assert half.frontier <= half.highest
+        assert half.prefix is None or half.prefix[0] <= half.frontier
+        assert half.total is None or half.total >= 0
+        if half.records is not None:
+            assert half.records._held.octets == 0
