@@ -10,8 +10,9 @@ Where in that interval it lies nobody can say without a shared clock: a path of 
 4 ms back looks just like one of 4.5 ms both ways and clocks 0.5 ms apart.  Nothing here pretends
 otherwise; what is reported is the middle of the interval and half its width.
 
-**From samples to an interval at one time** (`pair`, `geometry`).  A clock that runs 200 ppm fast
-moves by a millisecond in five seconds, so samples of different times compare only along a line.
+**From samples to an interval at one time** (`pair`, `bounds`, `geometry`).  A clock that runs
+200 ppm fast moves by a millisecond in five seconds, so samples of different times compare only
+along a line.
 For a time t, all lines are considered (their value at t, and their slope: the drift) that pass
 below every upper bound and above every lower one.  They form a polygon, and its extent is the
 interval: no single line is picked that would have to be lucky.  Only corners of two convex hulls
@@ -34,10 +35,11 @@ interval of every knot.  An even clock has one segment.
 matches of packets are the few samples that contradict many others before and after them; they are
 dropped and counted.  What else contradicts is explained by the fewest steps: the clock was set, or
 the machine stood still.  Between the last witness before a step and the first one after it there
-is a segment of its own, which holds both sides.
+is a segment of its own, which holds both sides.  A step that is smaller than the smallest round
+trip contradicts nothing, but makes the interval narrower than either side alone (`shifts`).
 
-**What cannot be seen.**  A step that is smaller than the smallest round trip contradicts nothing,
-and neither does a drift that changes faster than `WANDER` for a short time.
+**What may be missed.**  Small steps where packets are few or slow, and a drift that changes faster
+than `WANDER` for a short time, until it has moved the clock by more than the round trip.
 
 **Exactness.**  Times are int64 nanoseconds since 1970, too large for a float.  A time and an
 offset near the first samples are subtracted as integers before anything is computed; the floats

@@ -16,7 +16,7 @@ from .pair import pair_band
 from .segments import Stretch, segments_of
 from .steps import Flags, Indexes
 
-_ALIKE = 0.25
+_ALIKE = 0.1
 """A step moves the middle of the range by more than this share of its width."""
 
 _SAME = 0.01
@@ -134,7 +134,9 @@ def _segments(
         starts, ends = zip(*own, strict=True)
         first = max(int(np.searchsorted(bounds.edges_ns, min(starts), "right")) - 1, 0)
         last = min(max(int(np.searchsorted(bounds.edges_ns, max(ends))), first + 1), last)
-    runs = _bridged(list(_runs(bounds, host, first, last)))
+    runs = list(_runs(bounds, host, first, last))
+    if len(chain.bands) > 1:
+        runs = _bridged(runs)
     found = []
     for run in runs:
         stretch = Stretch(

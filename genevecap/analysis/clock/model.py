@@ -24,8 +24,8 @@ A quartz in a changing temperature stays far below; a drift that swings by ±20 
 minutes reaches 0.21 ppm in a second.
 """
 
-LATEST_NS = 2**62
-"""The year 2116. What is beyond on either side is no time stamp, and differences stay in int64."""
+EARLIEST_NS, LATEST_NS = -(2**61), 2**62
+"""The years 1896 and 2116. What is beyond is no time stamp, and differences stay in int64."""
 
 UNKNOWN_NS = int(np.iinfo(np.int64).max)
 """The uncertainty where nothing bounds a clock."""
@@ -154,7 +154,7 @@ class HostClock:
 
     def _located(self, times_ns: Times) -> tuple[npt.NDArray[np.intp], Times]:
         """Return for each time its segment, and how much later it is than the segment's `at_ns`."""
-        times_ns = np.clip(times_ns, -LATEST_NS, LATEST_NS)
+        times_ns = np.clip(times_ns, EARLIEST_NS, LATEST_NS)
         if not self.segments:
             raise NotEnoughData(
                 f"the clock of {self.host} cannot be compared with that of {self.reference}: "
@@ -170,7 +170,7 @@ class HostClock:
 
     @staticmethod
     def _beyond(times_ns: Times, segment: ClockSegment, sign: int) -> Floats:
-        times_ns = np.clip(times_ns, -LATEST_NS, LATEST_NS)
+        times_ns = np.clip(times_ns, EARLIEST_NS, LATEST_NS)
         edge = segment.to_ns if sign > 0 else segment.from_ns
         beyond = sign * (times_ns - (edge + segment.offset_at(edge)))
         return beyond.astype(np.float64)

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 
-from .geometry import Corners, Floats, Lines, lines_between
-from .model import LATEST_NS, MOST_DRIFT, WANDER, PairSamples, Times, bend
-from .steps import Flags, Samples, lower_floors, split_at_steps, without_wrong_matches
-
-_WANDER_RATE = 60e-6
-"""Within a stretch without steps the drift stays this near its middle: 60 ppm."""
+from .bounds import (
+    WANDER_RATE,
+    Window,
+    robust_lines,
+    smallest_round_trip,
+    spared,
+    thinned,
+    window_at,
+)
+from .geometry import Floats, Lines, lines_between
+from .model import EARLIEST_NS, LATEST_NS, MOST_DRIFT, WANDER, PairSamples, Times, bend
+from .shifts import gaps_of_shifts
+from .steps import Flags, Samples, split_at_steps, without_wrong_matches
 
 _SHARE_OF_BEND = 0.02
 """By how much of the smallest round trip the interval widens between two knots."""
@@ -26,17 +32,11 @@ _LEAST_KNOTS, _MOST_KNOTS = 8, 2048
 _KNOTS_PER_SAMPLE = 8
 _BINS_PER_KNOT = 32
 _END_KNOTS = 3
-_LEAST_NEAR = 8
-_SHORTEST_NS = 1000.0
-_TYPICAL_NS = 1e6
-_REFUSED_CORNERS = 3
 _STRAINED = 0.5
 _MEDIAN_KNOTS = 16
 _RELAXED_RATES = (60e-6, 120e-6, 240e-6, 500e-6, 1e-3)
 _BINS_OF_DRIFT = 1024
-
-_Window: TypeAlias = tuple[Corners, Corners]
-"""Uppers and lowers near a knot, in times relative to it."""
+_BINS_OF_SHIFTS = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +180,9 @@ def _gathered(pairs: Sequence[PairSamples]) -> tuple[Samples, int, int]:
 
 def _in_order(own_ns: Times, other_ns: Times) -> tuple[Times, Times]:
     """Return times and offsets in order of time, without what cannot be a time stamp."""
-    usable = (np.abs(own_ns) < LATEST_NS) & (np.abs(other_ns) < LATEST_NS)
+    usable = (np.minimum(own_ns, other_ns) > EARLIEST_NS) & (
+        np.maximum(own_ns, other_ns) < LATEST_NS
+    )
     own_ns, other_ns = own_ns[usable], other_ns[usable]
     order = np.argsort(own_ns, kind="stable")
     return own_ns[order], (other_ns - own_ns)[order]
@@ -202,18 +204,40 @@ def _parts(samples: Samples) -> Iterator[tuple[Samples, float, int]]:
     for part in stretches:
         drift, spread = _drift(part)
         tilted = part.tilted(drift)
-        cleaner, wrong_x = without_wrong_matches(tilted, _WANDER_RATE + spread)
+        cleaner, wrong_x = without_wrong_matches(tilted, WANDER_RATE + spread)
         wrong += len(wrong_x)
-        for piece in split_at_steps(cleaner, _WANDER_RATE + spread, wrong_x):
-            yield piece, drift, wrong
-            wrong = 0
+        for piece in split_at_steps(cleaner, WANDER_RATE + spread, wrong_x):
+            for shiftless in _between_shifts(piece):
+                yield shiftless, drift, wrong
+                wrong = 0
     yield samples.between(np.inf, np.inf), 0.0, wrong
+
+
+def _between_shifts(part: Samples) -> Iterator[Samples]:
+    """Return the stretches without a step that is too small to contradict anything."""
+    round_trip = smallest_round_trip(part)
+    near = float(np.sqrt(8 * round_trip / WANDER))
+    upper, lower = thinned(part, max(min(part.end - part.start, near) / _BINS_OF_SHIFTS, 1.0))
+    few = Samples(upper_x=upper[0], upper=upper[1], lower_x=lower[0], lower=lower[1])
+
+    def lines_at(samples: Samples, times: Floats) -> list[Lines]:
+        upper, lower = (samples.upper_x, samples.upper), (samples.lower_x, samples.lower)
+        windows = [(window_at(upper, time, near), window_at(lower, time, near)) for time in times]
+        slopes = (-2 * MOST_DRIFT, 2 * MOST_DRIFT)
+        return [lines_between(*spared(window, 0.0), slopes) for window in windows]
+
+    start = -np.inf
+    for last, first in gaps_of_shifts(few, lines_at, near):
+        # What was sent before and arrived after belongs to neither side.
+        yield part.between(start, last - 2 * round_trip)
+        start = first + 2 * round_trip
+    yield part.between(start, np.inf)
 
 
 def _drift(part: Samples) -> tuple[float, float]:
     """Return the middle of the drifts that one straight line may have, and half their range."""
     length = max(part.end - part.start, 1.0)
-    upper, lower = _thinned(part, length / _BINS_OF_DRIFT)
+    upper, lower = thinned(part, length / _BINS_OF_DRIFT)
     lines = lines_between(upper, lower, (-MOST_DRIFT, MOST_DRIFT))
     if lines.excess:
         return lines.at_slope, 0.0
@@ -223,19 +247,21 @@ def _drift(part: Samples) -> tuple[float, float]:
 def _block(part: Samples, drift: float, base_ns: int) -> tuple[Block, int]:
     """Return the ranges at the knots of samples without their drift, and the refused samples."""
     length = part.end - part.start
-    round_trip = _smallest_round_trip(part)
+    round_trip = smallest_round_trip(part)
     most = min(_MOST_KNOTS, _KNOTS_PER_SAMPLE * len(part))
     spacing = max(np.sqrt(4 * _SHARE_OF_BEND * round_trip / WANDER), length / most, 1.0)
     knots = _knots(part.start, length, max(int(np.ceil(length / spacing)), _LEAST_KNOTS))
     width = max(min(spacing, length / _LEAST_KNOTS) / _BINS_PER_KNOT, 1.0)
-    upper, lower = _thinned(part, width)
+    upper, lower = thinned(part, width)
     near = spacing + np.sqrt(8 * round_trip / WANDER)
     slopes = (-MOST_DRIFT - drift, MOST_DRIFT - drift)
-    windows = [(_window(upper, knot, near), _window(lower, knot, near)) for knot in knots.tolist()]
+    windows = [
+        (window_at(upper, knot, near), window_at(lower, knot, near)) for knot in knots.tolist()
+    ]
     found = []
     refused: set[tuple[int, float]] = set()
     for knot, window in zip(knots.tolist(), windows, strict=True):
-        lines, corners = _robust_lines(window, slopes)
+        lines, corners = robust_lines(window, slopes)
         found.append(lines)
         refused.update((side, x + knot) for side, x in corners)
     low, high = _relaxed(knots, near, windows, slopes, found)
@@ -252,7 +278,7 @@ def _block(part: Samples, drift: float, base_ns: int) -> tuple[Block, int]:
 def _relaxed(
     knots: Floats,
     near: float,
-    windows: list[_Window],
+    windows: list[Window],
     slopes: tuple[float, float],
     found: list[Lines],
 ) -> tuple[Floats, Floats]:
@@ -271,7 +297,7 @@ def _relaxed(
     far = np.abs(knots[:, None] - knots[strained]).min(axis=1)
     for row in np.flatnonzero(far <= near).tolist():
         for rate in _RELAXED_RATES:
-            lines = lines_between(*_spared(windows[row], rate), slopes)
+            lines = lines_between(*spared(windows[row], rate), slopes)
             if not lines.excess and lines.high - lines.low >= _STRAINED * usual[row]:
                 break
         # Between two knots the offset may bend by a kink of this rate, too.
@@ -289,27 +315,6 @@ def _median_near(values: Floats) -> Floats:
     return medians
 
 
-def _spared(window: _Window, rate: float) -> _Window:
-    """Return the bounds of a tangent at x = 0, with room for a clock that wanders.
-
-    A curve whose slope changes by no more than the wander w leaves its tangent by at most wx²/2;
-    if the slope may also jump by `rate`, by that times x more.
-    """
-    (upper_x, upper), (lower_x, lower) = window
-    return (
-        (upper_x, upper + bend(np.abs(upper_x)) + rate * np.abs(upper_x)),
-        (lower_x, lower - bend(np.abs(lower_x)) - rate * np.abs(lower_x)),
-    )
-
-
-def _smallest_round_trip(part: Samples) -> float:
-    """Return the smallest sum of a forward and a reverse delay near each other, in ns."""
-    if not len(part.upper) or not len(part.lower):
-        return _TYPICAL_NS
-    before, after = lower_floors(part, _WANDER_RATE)
-    return max(float((part.upper - np.maximum(before, after)).min()), _SHORTEST_NS)
-
-
 def _knots(start: float, length: float, count: int) -> Floats:
     """Return times in even distances, and closer ones at both ends, where samples are missed."""
     step = length / count
@@ -317,70 +322,3 @@ def _knots(start: float, length: float, count: int) -> Floats:
     knots = np.concatenate((np.arange(count + 1) * step, closer, length - closer))
     rounded: Floats = np.unique(np.rint(start + np.clip(knots, 0.0, length)))
     return rounded
-
-
-def _thinned(part: Samples, width: float) -> tuple[Corners, Corners]:
-    """Return the lowest upper and the highest lower sample of each bin of time.
-
-    To leave a sample out never makes a bound wrong, only less tight.
-    """
-    start = part.start
-    upper = _lowest_of_bins(part.upper_x, part.upper, start, width)
-    x, y = _lowest_of_bins(part.lower_x, -part.lower, start, width)
-    return upper, (x, -y)
-
-
-def _lowest_of_bins(x: Floats, y: Floats, start: float, width: float) -> Corners:
-    if not len(x):
-        return x, y
-    bins = np.floor((x - start) / width).astype(np.int64)
-    firsts = np.concatenate(((0,), np.flatnonzero(np.diff(bins)) + 1))
-    counts = np.diff(np.concatenate((firsts, (len(x),))))
-    lowest = np.flatnonzero(y == np.repeat(np.minimum.reduceat(y, firsts), counts))
-    _, first = np.unique(bins[lowest], return_index=True)
-    return x[lowest[first]], y[lowest[first]]
-
-
-def _window(points: Corners, knot: float, near: float) -> Corners:
-    """Return the points near a knot, in times relative to it; a few where it is lonely."""
-    x, y = points
-    left, right, middle = np.searchsorted(x, (knot - near, knot + near, knot)).tolist()
-    rows = slice(max(min(left, middle - _LEAST_NEAR), 0), max(right, middle + _LEAST_NEAR))
-    return x[rows] - knot, y[rows]
-
-
-def _robust_lines(
-    window: _Window, slopes: tuple[float, float]
-) -> tuple[Lines, list[tuple[int, float]]]:
-    """Return the tangents that a clock may have at x = 0, and the few samples that had to go."""
-    first = _spared(window, 0.0)
-    tried = list(first)
-    lines = lines_between(*first, slopes)
-    refused: list[tuple[int, float]] = []
-    while lines.excess and len(refused) < _REFUSED_CORNERS:
-        lines, side, x = min(
-            (_without(tried, side, row, slopes) for side, row in _binding(tried, lines.at_slope)),
-            key=lambda found: found[0].excess,
-        )
-        refused.append((side, x))
-        keep = tried[side][0] != x
-        tried[side] = tried[side][0][keep], tried[side][1][keep]
-    return (lines_between(*first, slopes), []) if lines.excess else (lines, refused)
-
-
-def _binding(bounds: list[Corners], slope: float) -> list[tuple[int, int]]:
-    """Return side and row of the two points of each side that hold the line back most."""
-    rows = []
-    for side, sign in enumerate((1, -1)):
-        x, y = bounds[side]
-        rows += [(side, int(row)) for row in np.argsort(sign * (y - slope * x))[:2]]
-    return rows
-
-
-def _without(
-    bounds: list[Corners], side: int, row: int, slopes: tuple[float, float]
-) -> tuple[Lines, int, float]:
-    x, y = bounds[side]
-    fewer = list(bounds)
-    fewer[side] = np.delete(x, row), np.delete(y, row)
-    return lines_between(fewer[0], fewer[1], slopes), side, float(x[row])
