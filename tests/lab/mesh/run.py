@@ -94,7 +94,8 @@ def _record(lab: Lab, scenario: Scenario, folder: Path) -> dict[str, Any]:
     if scenario.hop:
         running.append(envoy.start(lab, scenario, _envoy_files(scenario, logs, certificates)))
     began_ns = time.time_ns()
-    indices = _interface_indices(lab, scenario)
+    # LINUX_SLL2 has the index alone.
+    indices, mtus = (_interfaces(lab, scenario, key) for key in ("ifindex", "mtu"))
     geneve = _geneve_devices(lab) if scenario.mode == "iptables-geneve" else None
     recordings = record.start(lab, scenario, logs)
     recording_ns = time.time_ns()
@@ -104,6 +105,7 @@ def _record(lab: Lab, scenario: Scenario, folder: Path) -> dict[str, Any]:
     for process in (*running, wire):
         lab.stop(process)
     found = truth.gather(scenario, logs, indices, until_ns)
+    found["mtus_bytes"] = mtus
     found["recorded"] = {"began_ns": recording_ns, "ended_ns": until_ns}
     found["geneve_devices"] = geneve
     found["clock"] = {
@@ -116,14 +118,12 @@ def _record(lab: Lab, scenario: Scenario, folder: Path) -> dict[str, Any]:
     return found
 
 
-def _interface_indices(lab: Lab, scenario: Scenario) -> dict[str, dict[str, int]]:
-    """Return {namespace: {interface: ifindex}}: LINUX_SLL2 has the number alone."""
+def _interfaces(lab: Lab, scenario: Scenario, key: str) -> dict[str, dict[str, int]]:
+    """Return {namespace: {interface: number}} of what is recorded, as `ip link` tells `key`."""
     found = {}
     for namespace, names in record.interfaces(scenario).items():
         links = json.loads(lab.run(namespace, "ip", "-json", "link"))
-        found[namespace] = {
-            link["ifname"]: link["ifindex"] for link in links if link["ifname"] in names
-        }
+        found[namespace] = {link["ifname"]: link[key] for link in links if link["ifname"] in names}
     return found
 
 

@@ -128,7 +128,6 @@ VARIANTS = {
     "pmtu-black-hole": Variant(
         what="packets above 1400 bytes towards node B vanish without an ICMP error",
         changes={"forward": Direction(delay_ms=5.0, largest_packet_bytes=1400)},
-        underlays=("routed",),
     ),
     "unreachable": Variant(
         what="TCP port 15008 of node B does not answer, as behind a NetworkPolicy",
@@ -171,13 +170,27 @@ VARIANTS = {
 
 
 def scenario(mode: str, underlay: str = "routed", variant: str = STANDARD) -> Scenario:
-    """Return the run of these names; raise ValueError where they do not go together."""
-    for value, known in ((mode, MODES), (underlay, UNDERLAYS), (variant, tuple(VARIANTS))):
+    """Return the run of these names; raise ValueError where they do not go together.
+
+    variant: one name, or several joined by `+` that change different things.
+    """
+    names = variant.split("+")
+    for value, known in (
+        (mode, MODES),
+        (underlay, UNDERLAYS),
+        *((name, tuple(VARIANTS)) for name in names),
+    ):
         if value not in known:
             raise ValueError(f"{value!r} is none of {', '.join(known)}")
-    chosen = VARIANTS[variant]
-    if mode not in chosen.modes:
-        raise ValueError(f"variant {variant} exists in mode {' and '.join(chosen.modes)} only")
-    if underlay not in chosen.underlays:
-        raise ValueError(f"variant {variant} exists on {' and '.join(chosen.underlays)} only")
-    return replace(Scenario(mode=mode, underlay=underlay, variant=variant), **dict(chosen.changes))
+    changes: dict[str, Any] = {}
+    for name in names:
+        chosen = VARIANTS[name]
+        if mode not in chosen.modes:
+            raise ValueError(f"variant {name} exists in mode {' and '.join(chosen.modes)} only")
+        if underlay not in chosen.underlays:
+            raise ValueError(f"variant {name} exists on {' and '.join(chosen.underlays)} only")
+        twice = sorted(set(changes) & set(chosen.changes))
+        if twice:
+            raise ValueError(f"variant {name} changes {' and '.join(twice)} as another one does")
+        changes |= chosen.changes
+    return replace(Scenario(mode=mode, underlay=underlay, variant=variant), **changes)

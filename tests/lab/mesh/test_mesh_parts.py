@@ -77,11 +77,19 @@ def test_every_mode_and_underlay_has_its_standard_run_and_every_variant_some_run
         ("sidecar", "routed", "standard", "'sidecar' is none of in-pod, iptables-geneve, ebpf"),
         ("in-pod", "routed", "all-tunnelled", "exists in mode iptables-geneve only"),
         ("in-pod", "vxlan-4789", "ipv6", "exists on routed only"),
+        ("in-pod", "routed", "loss+short+hail", "'hail' is none of standard, short"),
+        ("in-pod", "routed", "clocks+ipv6+loss+reordering", "reordering changes forward and"),
     ],
 )
 def test_what_does_not_go_together_is_refused(mode, underlay, variant, said):
     with pytest.raises(ValueError, match=said):
         scenario(mode, underlay, variant)
+
+
+def test_variants_can_be_joined():
+    chosen = scenario("in-pod", variant="storm+clocks")
+    assert (chosen.traffic, chosen.clock_b) == ("storm", VARIANTS["clocks"].changes["clock_b"])
+    assert chosen.variant == "storm+clocks"
 
 
 @each_run

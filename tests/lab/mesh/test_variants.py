@@ -36,6 +36,22 @@ def test_variant(mode, variant, mesh):
     ESPECIALLY[variant](chosen, found, folder)
 
 
+@pytest.mark.parametrize(
+    ("mode", "underlay", "variant", "especially"),
+    [
+        ("in-pod", "vxlan-4789", "pmtu-black-hole", "pmtu-black-hole"),
+        ("iptables-geneve", "ovs-geneve", "pmtu-black-hole", "pmtu-black-hole"),
+        ("in-pod", "routed", "waypoint+clocks", "waypoint"),
+        ("in-pod", "vxlan-8472", "east-west-gateway", "east-west-gateway"),
+        ("ebpf", "routed", "loss+clocks", "loss"),
+    ],
+)
+def test_what_goes_together(mode, underlay, variant, especially, mesh):
+    chosen, found, folder = mesh(mode, variant, underlay)
+    checks.check(chosen, found, folder)
+    ESPECIALLY[especially](chosen, found, folder)
+
+
 @pytest.mark.parametrize(("mode", "underlay"), TUNNELLED)
 def test_underlay(mode, underlay, mesh):
     chosen, found, folder = mesh(mode, underlay=underlay)
@@ -78,12 +94,39 @@ def standard(chosen, found, folder) -> None:
     clients = [flow["conn1"]["client"] for flow in kinds["same-port"]]
     moved = [flow["conn1"].get("redirected_as") for flow in kinds["same-port"]]
     assert clients == ["10.244.1.4:40404"] * 2 or chosen.family == 6
+    (near,) = kinds["same-node"]
     if found["mode"] == "in-pod":
         assert moved[0] is None
         assert moved[1] not in (None, clients[1])
         assert f'for="{moved[1]}"' in kinds["same-port"][1]["conn2"]["forwarded"]
     else:
         assert moved == [None, None]
+        assert (near["session_kind"], near["conn2"]) == ("in-memory", None)
+    if chosen.underlay == "routed":
+        paths(found, sightings.syns(folder), near, kinds["plaintext"][0])
+
+
+def paths(found, seen, near, plaintext) -> None:
+    """See where pods of one node speak to each other, and where plain text comes into the mesh."""
+
+    def places(flow, leg) -> set[tuple[str, str]]:
+        syn = seen[flow[leg]["client"], flow[leg]["dst"]]
+        return {(one.namespace, one.interface) for one in syn}
+
+    if found["mode"] == "in-pod":
+        assert places(near, "conn2") == {
+            ("cli", "eth0"), ("node-a", "veth-cli"), ("node-a", "veth-cli2"), ("cli2", "eth0")
+        }  # fmt: skip
+        assert places(near, "conn3") == {("cli2", "lo")}
+    common = {("out", "eth0"), ("node-a", "veth-out"), ("node-a", "eth0"), ("wire", "wa"),
+              ("wire", "wb"), ("node-b", "eth0")}  # fmt: skip
+    arrival = {
+        "in-pod": {("node-b", "veth-srv"), ("srv", "eth0")},
+        "iptables-geneve": {("node-b", "istioin"), ("node-b", "veth-ztunnel"),
+                            ("ztunnel-b", "eth0"), ("ztunnel-b", "pistioin")},
+        "ebpf": {("node-b", "veth-ztunnel"), ("ztunnel-b", "eth0")},
+    }  # fmt: skip
+    assert places(plaintext, "conn1") == common | arrival[found["mode"]]
 
 
 def storm(chosen, found, folder) -> None:
@@ -145,6 +188,7 @@ def black_hole(chosen, found, folder) -> None:
     assert kinds["new"][0]["outcome"] == "completed"
     icmp = sightings.rows(folder / "node-a.pcapng", "icmp.type == 3", "icmp.code")
     assert icmp == []
+    assert found["mtus_bytes"]["cli"]["eth0"] == chosen.mesh.pod_mtu_bytes
 
 
 def unreachable(chosen, found, folder) -> None:
