@@ -96,7 +96,7 @@ _LOSS, _REORDER, _HOLD_MS = 0.03, 0.08, 1.5
 VARIANTS = {
     STANDARD: Variant(what="all kinds of connections, an undisturbed wire", changes={}),
     "short": Variant(what="a few connections of each kind", changes={"traffic": "short"}),
-    "storm": Variant(what="120 short connections at once", changes={"traffic": "storm"}),
+    "storm": Variant(what="130 short connections at once", changes={"traffic": "storm"}),
     "all-tunnelled": Variant(
         what="older Geneve redirection: not only SYNs go through the tunnels",
         changes={"all_tunnelled": True},

@@ -130,14 +130,19 @@ def paths(found, seen, near, plaintext) -> None:
 
 
 def storm(chosen, found, folder) -> None:
-    """Connections overtake each other about as much as in the real ztunnel's storm."""
+    """Connections overtake each other about as much as in the real ztunnel's storm.
+
+    There, of 380 connections of two pods, 13 and 17 % kept their place among their pod's, the
+    median moved 1 and 2 places, 95 % at most 6.
+    """
     everything_as_planned(found)
-    assert found["counts"]["requests_ok"] == 120
-    for pod, distances in checks.rank_distances(found, folder).items():
-        assert len(distances) == 60
-        assert 1 <= statistics.median(distances) <= 2, (pod, sorted(distances))
-        # The real one's 95th percentile is 5 to 7 places.
-        assert 2 <= sorted(distances)[57] <= 8, (pod, sorted(distances))
+    assert found["counts"]["requests_ok"] == 130
+    moved = checks.rank_distances(found, folder)
+    assert {pod: len(distances) for pod, distances in moved.items()} == {"cli": 65, "cli2": 65}
+    distances = sorted(distance for one in moved.values() for distance in one)
+    assert distances.count(0) < 0.4 * len(distances)
+    assert 1 <= statistics.median(distances) <= 3, distances
+    assert 3 <= distances[int(0.95 * len(distances))] <= 9, distances
 
 
 def all_tunnelled(chosen, found, folder) -> None:

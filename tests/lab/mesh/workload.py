@@ -161,9 +161,9 @@ def _standard(plan: _Plan) -> None:
 
 def _storm(plan: _Plan) -> None:
     """Add what is hard to link: many of the same size at once."""
-    for number in range(60):
+    for number in range(65):
         for pod in (net.CLIENT, net.SECOND_CLIENT):
-            plan.add(pod, "burst", 100 + 2.0 * number)
+            plan.add(pod, "burst", 100 + 0.5 * number)
 
 
 def _through_hop(plan: _Plan) -> None:
