@@ -100,7 +100,7 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
-def eventually(condition: object, limit_s: float = 5.0) -> bool:
+def eventually(condition: object, limit_s: float = 20.0) -> bool:
     """Say whether a condition comes true in time."""
     assert callable(condition)
     end_s = time.monotonic() + limit_s

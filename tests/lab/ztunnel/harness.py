@@ -27,7 +27,7 @@ SERVER_ID = "spiffe://cluster.local/ns/default/sa/server"
 SERVER_PORT, REFUSED_PORT = 8080, 9999
 SERVICE_HOST = "server.default.svc.cluster.local"
 
-_START_LIMIT_S = 10.0
+_START_LIMIT_S = 30.0
 _STOP_LIMIT_S = 5.0
 
 

@@ -109,7 +109,7 @@ def test_130_connections_at_once_overtake_each_other(tmp_path):
     assert sorted(opened) == sorted(dialled)
     distances = [abs(rank - dialled.index(client)) for rank, client in enumerate(opened)]
     assert 2 <= max(distances) <= 30
-    assert statistics.median(distances) in {1, 2}
+    assert 1 <= statistics.median(distances) <= 3
     assert len(set(conn2)) == 2  # one connection was full and made room for another
     assert conn2.count(conn2[0]) == 1 + MAX_STREAMS  # the first stream had ended
 
@@ -176,7 +176,9 @@ def test_unreachable_peers_fail_one_after_the_other(tmp_path):
         for sock in filler:
             sock.close()
     delays_s = [(end - min(accepted)) / 1e9 for end in failed]
-    assert delays_s == [pytest.approx(0.4, abs=0.15), pytest.approx(0.8, abs=0.2)]
+    first_s, second_s = delays_s
+    assert 0.4 <= first_s <= second_s - 0.4
+    assert second_s < 5  # not ten seconds each, the default
     assert "NetworkPolicy is blocking HBONE port 15008" in (tmp_path / "A.access.log").read_text()
 
 
