@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ _FIELDS = (
     "frame.interface_name", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "tcp.srcport",
     "tcp.dstport", "geneve.vni", "ip.ttl", "eth.dst",
 )  # fmt: skip
-_LIMIT_S = 60
+_PORTS = (6081, 6082)
+"""Of Geneve in the lab."""
+_LIMIT_S = 120
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,9 +53,26 @@ def rows(
     named = [word for field in fields for word in ("-e", field)]
     if keylog is not None:
         named += ["-d", "tcp.port==15008,tls", "-o", f"tls.keylog_file:{keylog}"]
+    for port in (*_PORTS, *_geneve_sources(path)):
+        named += ["-d", f"udp.port=={port},geneve"]
+    return _tshark(path, display_filter, *named)
+
+
+@cache
+def _geneve_sources(path: Path) -> frozenset[str]:
+    """Return the outer source ports of Geneve in a capture.
+
+    tshark goes by the lower port first. A source port may be any (RFC 8926 section 3.3), and where
+    it is that of DTLS or the like, the packet is taken for that unless told otherwise.
+    """
+    only = " || ".join(f"udp.dstport == {port}" for port in _PORTS)
+    return frozenset(row[0].split(",")[0] for row in _tshark(path, only, "-e", "udp.srcport"))
+
+
+def _tshark(path: Path, display_filter: str, *options: str) -> list[list[str]]:
     done = subprocess.run(
-        ["tshark", "-n", "-d", "udp.port==6082,geneve", "-d", "udp.port==8472,vxlan",
-         "-r", str(path), "-Y", display_filter, "-T", "fields", *named],
+        ["tshark", "-n", "-d", "udp.port==8472,vxlan", "-r", str(path), "-Y", display_filter,
+         "-T", "fields", *options],
         capture_output=True, text=True, check=True, timeout=_LIMIT_S,
     )  # fmt: skip
     return [line.split("\t") for line in done.stdout.splitlines()]
