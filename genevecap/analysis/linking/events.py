@@ -90,6 +90,9 @@ class RecordColumns:
     client_last_ns: Array
     server_first_ns: Array
     server_last_ns: Array
+    client_point: int = -1
+    """Capture point of the first two times, -1 where there is none."""
+    server_point: int = -1
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -130,9 +133,8 @@ def joined_records(
     parts = [c.up if upward else c.down for c in connections]
     names = ("length", "client_first_ns", "client_last_ns", "server_first_ns", "server_last_ns")
     empty = np.zeros(0, np.int64)
-    columns = RecordColumns(
-        **{name: np.concatenate([empty, *(getattr(p, name) for p in parts)]) for name in names}
-    )
+    joined = [np.concatenate([empty, *(getattr(p, name) for p in parts)]) for name in names]
+    columns = RecordColumns(**dict(zip(names, joined, strict=True)))  # type: ignore[arg-type]
     return columns, np.repeat(np.arange(len(parts)), [len(p) for p in parts])
 
 

@@ -189,6 +189,10 @@ class Views:
         self._correct = correct
         self._numbers: dict[tuple[int, int, int], int] = {}
 
+    def corrected(self, point: int, times_ns: Array) -> Array:
+        """Return times of a point on the common clock."""
+        return self._correct(point, times_ns)
+
     def at(self, point: int, moment: int) -> int:
         """Return a time of a point on the common clock."""
         return int(self._correct(point, np.array([moment], np.int64))[0])
@@ -297,6 +301,8 @@ class Views:
             client_last_ns=client[a, 4],
             server_first_ns=server[b, 3],
             server_last_ns=server[b, 4],
+            client_point=good[0].point,
+            server_point=good[-1].point,
         )
 
     def _table(self, half: Half) -> Array:

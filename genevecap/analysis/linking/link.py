@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import likeness
-from .events import Array, HboneRecords, Kind, LegEvents
+from .events import Array, HboneRecords, Kind, LegEvents, RecordColumns
 from .matching import balance
 from .moments import RecordMoments
 from .ways import Shared, Ways
@@ -65,6 +65,23 @@ class Links:
         self.through: dict[tuple[int, int], list[tuple[int, float]]] = {}
         """For a pair of legs: HBONE connections, with the probability that all three are right."""
         self._ways = ways
+
+    def columns(self, *, upward: bool) -> RecordColumns:
+        """Return all records of one direction, HBONE connection after connection."""
+        return self._ways.records[upward]
+
+    def owners(self, *, upward: bool) -> Array:
+        """Return the HBONE connection of each of these records."""
+        return self._ways.owner[upward]
+
+    def records_by_turn(
+        self, kind: Kind, outbound: int, inbound: int, hbone: int
+    ) -> dict[int, int]:
+        """Return the first record of each message of a linked pair, by message, where it is sure.
+
+        Records are numbered as in `columns`.
+        """
+        return self._ways.records_by_turn(kind, outbound, inbound, hbone)
 
     def moments(self, outbound: int | None, inbound: int, hbone: int) -> RecordMoments:
         """Return when the records that a linked pair shares passed both proxies."""

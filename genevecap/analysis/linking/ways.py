@@ -19,6 +19,7 @@ from .events import (
     joined_records,
 )
 from .frames import FRAME_BYTES, READ_BYTES, RECORD_BYTES, Frames, length_sorts
+from .matched import Matched
 from .matching import Pairs, candidates, match
 from .moments import RecordMoments
 
@@ -27,6 +28,9 @@ _SURPRISE = 3e-3
 
 _KNOWN_SIZES = 24
 _EVER, _NEVER = -(2**62), 2**62
+_CLEAR = 0.7
+"""Share of the belief that a record needs to be the one."""
+_POSSIBLE = 0.05
 _LEAST = 1e-4
 """Beliefs below are dropped when events are joined at their records."""
 
@@ -50,23 +54,6 @@ class Shared:
     """For each pair and kind (columns): events that both legs have."""
 
 
-class _Matched:
-    """Events of one kind on one side, and the records they may belong to."""
-
-    __slots__ = ("belief", "column", "row", "table")
-
-    def __init__(self, table: EventTable, row: Array, column: Array, belief: Array) -> None:
-        self.table = table
-        self.row = row
-        self.column = column
-        self.belief = belief
-
-    def records_of(self, leg: int) -> dict[int, float]:
-        """Return the records that a leg's first event of this kind may belong to."""
-        own = (self.table.leg[self.row] == leg) & (self.table.turn[self.row] == 0)
-        return dict(zip(self.column[own].tolist(), self.belief[own].tolist(), strict=True))
-
-
 class Ways:
     """Events of all legs matched with the records of all HBONE connections."""
 
@@ -79,7 +66,7 @@ class Ways:
     ) -> None:
         self._legs = (outbound, inbound)
         self._hbone = hbone
-        self._matched: dict[tuple[Kind, int], _Matched] = {}
+        self._matched: dict[tuple[Kind, int], Matched] = {}
         self._source_of_hbone = np.array([h.source for h in hbone], np.int64)
         self._relayed = np.array(
             [-1 if h.relayed_source is None else h.relayed_source for h in hbone], np.int64
@@ -93,9 +80,9 @@ class Ways:
         self._known = np.array([-1 if o.hbone is None else o.hbone for o in outbound], np.int64)
         self._source_of_outbound = np.array([leg.source for leg in outbound], np.int64)
         self._source_of_inbound = np.array([leg.source for leg in inbound], np.int64)
-        self._owner = {upward: joined_records(hbone, upward=upward)[1] for upward in (True, False)}
+        self.owner = {upward: joined_records(hbone, upward=upward)[1] for upward in (True, False)}
         records = {upward: joined_records(hbone, upward=upward)[0] for upward in (True, False)}
-        self._records = records
+        self.records = records
         tables = {(k, s): event_table(self._legs[s], k) for k in Kind for s in (0, 1)}
         for upward in (True, False):
             message = Kind.REQUEST if upward else Kind.RESPONSE
@@ -141,13 +128,13 @@ class Ways:
             )
         )
         kept = belief > _LEAST
-        self._matched[kind, side] = _Matched(table, rows[kept], columns[kept], belief[kept])
+        self._matched[kind, side] = Matched(table, rows[kept], columns[kept], belief[kept])
 
     def _candidates(
         self, side: int, table: EventTable, kind: Kind, record_ns: Array, *, follows: bool
     ) -> tuple[Array, Array]:
         """Return candidate pairs, address by address."""
-        owner = self._owner[kind.upward]
+        owner = self.owner[kind.upward]
         of_event = np.array([leg.address for leg in self._legs[side]], np.int64)[table.leg]
         of_record = np.array([h.address for h in self._hbone], np.int64)[owner]
         rows = [np.zeros(0, np.int64)]
@@ -189,7 +176,7 @@ class Ways:
             )
             leg, partner, record, turn, belief = _join_at_records(one, other)
             key = leg * size + partner
-            owner = self._owner[kind.upward][record]
+            owner = self.owner[kind.upward][record]
             fits = self._source_of_hbone[owner] == self._source_of_inbound[partner]
             relayed = self._relayed[owner]
             fits &= (relayed < 0) | (relayed == self._source_of_outbound[leg])
@@ -261,7 +248,7 @@ class Ways:
                 continue
             leg, turn = found.table.leg[found.row], found.table.turn[found.row]
             most = int(found.table.turn.max(initial=0)) + 1
-            owner = self._owner[kind.upward][found.column]
+            owner = self.owner[kind.upward][found.column]
             unique, inverse = np.unique((leg * owners + owner) * most + turn, return_inverse=True)
             total = np.bincount(inverse, found.belief, len(unique))
             known = np.isin(unique // most, keys)
@@ -290,6 +277,29 @@ class Ways:
         ]
         return np.array(sorted(keys), np.int64)
 
+    def records_by_turn(
+        self, kind: Kind, outbound: int, inbound: int, hbone: int
+    ) -> dict[int, int]:
+        """See `link.Links.records_by_turn`."""
+        far = self._matched[kind, 1].by_turn(inbound)
+        near = self._matched[kind, 0].by_turn(outbound)
+        owner = self.owner[kind.upward]
+        result = {}
+        for turn, at_server in far.items():
+            first_request = kind is Kind.REQUEST and turn == 0
+            if turn not in near and not first_request:
+                continue
+            belief = at_server if first_request else _both(at_server, near[turn])
+            own = {record: p for record, p in belief.items() if owner[record] == hbone}
+            total = sum(own.values())
+            best = max(own, key=lambda record: own[record], default=None)
+            if best is not None and own[best] > _CLEAR * total:
+                result[turn] = best
+            elif best is not None and self._matched[kind, 1].is_long(inbound, turn):
+                # The first of many records that are alike; the others follow it.
+                result[turn] = min(record for record, p in own.items() if p > _POSSIBLE * total)
+        return result
+
     def moments(self, outbound: int | None, inbound: int, hbone: int) -> RecordMoments:
         """Return when the records these legs most likely share passed both proxies."""
         found: dict[Kind, tuple[int, int, int, int]] = {}
@@ -313,7 +323,7 @@ class Ways:
     def _best(
         self, kind: Kind, belief: dict[int, float], hbone: int
     ) -> tuple[int, int, int, int] | None:
-        owner, records = self._owner[kind.upward], self._records[kind.upward]
+        owner, records = self.owner[kind.upward], self.records[kind.upward]
         own = {record: p for record, p in belief.items() if owner[record] == hbone}
         if not own:
             return None
@@ -365,7 +375,7 @@ def _sizes(
     return np.where(length > least, weight, 0), np.maximum(frames.data(lengths), 1)
 
 
-def _join_at_records(one: _Matched, other: _Matched) -> tuple[Array, Array, Array, Array, Array]:
+def _join_at_records(one: Matched, other: Matched) -> tuple[Array, Array, Array, Array, Array]:
     """Return (outbound leg, inbound leg, record, turn, belief) wherever both have one record."""
     turn, turn_2 = one.table.turn[one.row], other.table.turn[other.row]
     most = int(max(turn.max(initial=0), turn_2.max(initial=0))) + 1
