@@ -13,18 +13,27 @@ from ..capture.manifest import Manifest
 from ..capture.points import PointTable
 from ..capture.spec import CaptureSpec
 from ..decode import DecodeSettings
+from .connections import ConnectionTracker
+from .grouping import group
 from .hop_order import chains, in_travel_order
 from .hop_results import Hop, LatencyResult, Matching
 from .hops import HopTable, PointPlace
 from .identity import WINDOW_NS, Matcher, Paths
 from .inputs import Batch, Inputs
 from .legs import Legs
+from .linking.legs import Sorter, Views
 from .progress import Progress
 from .results import Problem
 from .roles import PointRole, RoleSigns
 from .run_clocks import RunClocks, run_clocks
 from .segments import SYN, Array, column
 from .select import Selector
+from .sessions.clocks import CommonClock
+from .sessions.drafts import Drafts
+from .sessions.keys import Keys
+from .sessions.logs import Logs
+from .sessions.mesh import Mesh
+from .sessions.residence import Residence
 from .sidebyside import SideBySide
 from .sightings import BatchSegments
 from .signs import SYNS_KEPT
@@ -70,8 +79,9 @@ def latency(
     clocks = run_clocks(inputs(_say_nothing), assumed or {})
     run = _Run(inputs(note), window_ns, clocks)
     interrupted = run.read()
-    hops = in_travel_order(run.hops())
-    roles = [point.role for point in run.signs.result()]
+    known = run.signs.result()
+    hops = in_travel_order((*run.hops(), *run.inside(known)))
+    roles = [point.role for point in known]
     return LatencyResult(
         captures=tuple(
             capture_summary(state, roles)
@@ -102,6 +112,7 @@ class _Run:
     reader: SideBySide = field(init=False)
     legs: Legs = field(init=False)
     matcher: Matcher = field(init=False)
+    tracker: ConnectionTracker = field(default_factory=ConnectionTracker)
     table: HopTable | None = None
     twins: Array = field(default_factory=lambda: np.zeros(0, bool))
 
@@ -127,7 +138,9 @@ class _Run:
         return interrupted
 
     def _observe(self, batch: Batch, segments: BatchSegments) -> None:
-        """Let roles have their sample: of SYNs it keeps those with the lowest numbers."""
+        """Follow connections, and let roles have their sample: of SYNs those of lowest numbers."""
+        kept = bool(self.inputs.selector)
+        self.tracker.update(batch.frames, batch.decoded, batch.capture, kept=kept)
         syns = segments.rows[(segments.flags & SYN) != 0]
         if len(syns):
             sequence = column(batch.decoded, "tcp_sequence", batch.decoded.count)[syns]
@@ -167,6 +180,19 @@ class _Run:
         if self.table is None:
             return ()
         return self.table.result(self._dropped)
+
+    def inside(self, roles: Sequence[PointRole]) -> list[Hop]:
+        """Return the hops inside proxies and servers, of sessions that are linked for sure."""
+        twins = {role.index for role in roles if role.twin_of is not None}
+        connections = group(half for half in self.tracker.halves if half.point not in twins)
+        clock = CommonClock(self.clocks.clocks, [point.host for point in self.inputs.points.points])
+        views = Views(roles, clock.correct)
+        mesh = Mesh.of(Sorter(roles, connections).sort(connections))
+        if not mesh.hbone or not mesh.inbound:
+            return []
+        nothing = Keys(None, (), views.at)
+        drafts = Drafts(mesh, views, clock.slack_ns, nothing, Logs(()))
+        return Residence(drafts, roles).hops(drafts.all())
 
     def _dropped(self, point: int) -> bool:
         """Tell whether the capture of a point reported drops."""

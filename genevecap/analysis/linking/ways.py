@@ -31,6 +31,8 @@ _EVER, _NEVER = -(2**62), 2**62
 _CLEAR = 0.7
 """Share of the belief that a record needs to be the one."""
 _POSSIBLE = 0.05
+_MOST_PAIRS = 1 << 21
+"""Pairs of events and records of one address and kind; of more, the nearest are looked at."""
 _LEAST = 1e-4
 """Beliefs below are dropped when events are joined at their records."""
 
@@ -142,8 +144,9 @@ class Ways:
         for address in np.intersect1d(of_event, of_record):
             events = np.flatnonzero(of_event == address)
             places = np.flatnonzero(of_record == address)
+            most = int(np.clip(_MOST_PAIRS // max(len(events), 1), 32, 200))
             row, column = candidates(
-                table.time_ns[events], record_ns[places], record_follows=follows
+                table.time_ns[events], record_ns[places], record_follows=follows, most=most
             )
             rows.append(events[row])
             columns.append(places[column])

@@ -64,6 +64,7 @@ class Drafts:
     def __init__(self, mesh: Mesh, views: Views, slack_ns: int, keys: Keys, logs: Logs) -> None:
         """slack_ns: how far clocks may be apart; keys: what was opened; logs: what was logged."""
         self.mesh = mesh
+        self.slack_ns = slack_ns
         self.views = views
         self.inputs = LinkInputs(mesh, views)
         self._keys = keys

@@ -165,7 +165,9 @@ class Residence:
             far = (int(columns.client_last_ns[record]), at_client, "outbound")
         direction = "forward" if upward else "reverse"
         for (begin, leave, leg), (origin, to) in zip((near, far), points, strict=True):
-            if begin is not None and leave is not None and origin >= 0 and to >= 0:
+            if begin is None or leave is None or origin < 0 or to < 0:
+                continue
+            if leave >= begin - self._drafts.slack_ns:  # else the record was taken for another
                 where = _Where(origin, to, leg, direction, "proxy", phase)
                 self._times[where].append(leave - begin)
 
