@@ -133,3 +133,15 @@ cdef inline object bind_decoded(object decoded, BatchColumns *columns):
         bind(decoded.tunnels, <void **>&columns.tunnels, sizeof(TunnelColumns)),
         bind(decoded.options, <void **>&columns.options, sizeof(OptionColumns)),
     )
+
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__) || defined(__clang__)
+    #define genevecap_prefetch(address) __builtin_prefetch(address)
+    #else
+    #define genevecap_prefetch(address) ((void)0)
+    #endif
+    """
+    # A function that does nothing else is optimised away as a whole: use it where it matters.
+    void genevecap_prefetch(const void *address) noexcept nogil

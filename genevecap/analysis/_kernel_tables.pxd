@@ -9,17 +9,7 @@
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
-
-cdef extern from *:
-    """
-    #if defined(__GNUC__) || defined(__clang__)
-    #define genevecap_prefetch(address) __builtin_prefetch(address)
-    #else
-    #define genevecap_prefetch(address) ((void)0)
-    #endif
-    """
-    # A function that does nothing else is optimised away as a whole: use it where it matters.
-    void genevecap_prefetch(const void *address) noexcept nogil
+from genevecap._kernel_columns cimport genevecap_prefetch
 
 cdef enum:
     KEY_WORDS = 6

@@ -194,22 +194,22 @@ class _Request:
         return result if len(kept) == len(result.findings) else replace(result, findings=kept)
 
     def _summary_pieces(self, result: InspectResult, only: str | None) -> Iterator[str]:
+        if self._output.format == "table":
+            style = output_style(self._output)
+            if only is not None:
+                from ..reports.lists import list_lines
+
+                return _ended(iter(list_lines(result, only, style)))
+            from ..reports.summary import summary_lines
+
+            return _ended(summary_lines(result, style))
         from ..reports import machine
 
         if self._output.format == "json":
             return machine.json_pieces(machine.inspect_document(result, only))
         if self._output.format == "ndjson":
             return machine.ndjson_pieces(machine.table_rows(result, only or TABLES[0]))
-        if self._output.format == "csv":
-            return machine.table_csv(result, only or TABLES[0])
-        style = output_style(self._output)
-        if only is not None:
-            from ..reports.lists import list_lines
-
-            return _ended(iter(list_lines(result, only, style)))
-        from ..reports.summary import summary_lines
-
-        return _ended(summary_lines(result, style))
+        return machine.table_csv(result, only or TABLES[0])
 
     # --- packets ---
 

@@ -17,6 +17,7 @@ from cython.cimports.genevecap._kernel_columns import (
     FrameColumns,
     bind_decoded,
     bind_frames,
+    genevecap_prefetch,
 )
 from cython.cimports.genevecap.decode._kernel_link import (
     arp,
@@ -89,6 +90,8 @@ from cython.cimports.libc.string import memset
 
 from ..columns import MAX_OPTIONS
 from .layers import ETHERTYPES, GPE_NEXT_PROTOCOLS, IP_PROTOCOLS, LINK_TYPES
+
+AHEAD = cython.declare(cython.Py_ssize_t, 4)
 
 HANDLERS = cython.declare(Handler[256])
 memset(HANDLERS, 0, cython.sizeof(HANDLERS))
@@ -200,6 +203,20 @@ def has_room(run_: cython.pointer(Run)) -> cython.bint:
         and run_.tunnels <= run_.tunnel_room
         and run_.frame.option_count <= run_.option_room
     )
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def ask_for(run_: cython.pointer(Run), begins: cython.longlong) -> cython.void:
+    """Have the first headers of a frame brought near before it is its turn."""
+    octets: cython.p_uchar
+    if 0 <= begins and begins + 192 <= run_.octets:
+        octets = run_.buffer + begins
+        genevecap_prefetch(octets)
+        genevecap_prefetch(octets + 64)
+        genevecap_prefetch(octets + 128)
 
 
 @cython.cfunc
@@ -429,6 +446,8 @@ class KernelDecoder:
         rows: cython.Py_ssize_t = min(frames.count, frames.capacity, first + decoded.capacity)
         with cython.nogil:
             while row < rows and has_room(cython.address(run_)):
+                if row + AHEAD < rows:
+                    ask_for(cython.address(run_), self.frames.offset[row + AHEAD])
                 begin_frame(cython.address(run_), cython.address(self.frames), row, c)
                 run(f)
                 if f.ip_count == 0:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from ..addresses import endpoint_text
 from .layout import Column, Style, table
-from .machine import table_rows
 from .text import count, duration, moment, plural, printable, share, size
 
 if TYPE_CHECKING:
@@ -174,6 +173,8 @@ def _top_flows(result: InspectResult) -> Table:
 
 
 def _stops(result: InspectResult) -> Table:
+    from .machine import table_rows
+
     columns = (
         Column(title="ended"),
         Column(title="at layer", floor=8, drop=1),
