@@ -193,6 +193,8 @@ class TsharkRun(Generic[T]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
+        self.gave_up = False
+        """Whether tshark ended in an error after some packets; settled when they are at an end."""
         self._settings: tempfile.TemporaryDirectory[str] | None = None
         self._thread = threading.Thread(target=self._work, name="tshark", daemon=True)
 
@@ -283,6 +285,7 @@ class TsharkRun(Generic[T]):
                 lines = [line for line in str(error).splitlines() if line.startswith("Last error")]
                 reason = lines[0].partition(": ")[2] if lines else str(error)
                 raise GenevecapError(reason) from error
+            self.gave_up = True
 
     def _put(self, item: T | None) -> None:
         """Hand one over, waiting for room unless nobody listens any more."""

@@ -32,6 +32,7 @@ NOT_A_PACKET = (
     "a block that holds no packet (a pcapng Custom Block, say): tshark numbers it like one"
 )
 NOT_READ = "no such frame"
+GAVE_UP = "tshark gave the damaged file up before this record, which is whole"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +156,7 @@ class Verification:
             spec.path, tshark=self._tshark, rules=rules, settings=self._settings
         ) as readings:
             for row, reading in _side_by_side(rows, iter(readings)):
-                yield from tally.take(row, reading)
+                yield from tally.take(row, reading, gave_up=readings.gave_up)
                 if self._progress is not None:
                     share = min(size, size * tally.seen // total)
                     self._progress.update(share, size, tally.seen)
@@ -198,15 +199,24 @@ class _Tally:
         self.seen = 0
         """Frames that one of the two has, or both."""
 
-    def take(self, row: PacketRow | None, reading: Reading | None) -> Iterator[Difference]:
-        """Count one frame and yield its differences."""
+    def take(
+        self, row: PacketRow | None, reading: Reading | None, *, gave_up: bool = False
+    ) -> Iterator[Difference]:
+        """Count one frame and yield its differences; gave_up: whether tshark's end was an error."""
         self.seen += 1
         if row is not None and reading is not None:
             self._frames += 1
             number, comparisons = row.frame, compare(row, reading)
         elif row is not None:
             number = row.frame
-            comparisons = iter((Comparison(field="frame", ours="a packet", theirs=NOT_READ),))
+            explanation = GAVE_UP if gave_up else None
+            comparisons = iter(
+                (
+                    Comparison(
+                        field="frame", ours="a packet", theirs=NOT_READ, explanation=explanation
+                    ),
+                )
+            )
         elif reading is not None:
             number, comparisons = reading.frame, iter((_only_theirs(reading),))
         for comparison in comparisons:

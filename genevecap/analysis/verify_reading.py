@@ -124,9 +124,6 @@ class _Walk:
         wire_name = layer.layer_name.lower()
         if wire_name in PASSED_OVER:
             return True
-        if wire_name == "stt":  # tshark has it in place of the TCP header that it imitates
-            self.layers += ("tcp", "stt")
-            return False
         name = LAYER_NAMES.get(wire_name)
         last = self.layers[-1] if self.layers else ""
         if name is None or last in LAST_LAYERS or (last == "udp" and name not in AFTER_UDP):

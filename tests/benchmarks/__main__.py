@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from . import captures, instructions
+from . import captures, instructions, kinds
 from .programs import Program, genevecap, measure, peers, yardstick
 
 READABLE = {"GENEVECAP_DISABLE_KERNELS": "1"}
@@ -36,6 +36,9 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="where captures are made (temporary)")
     parser.add_argument("--capture", type=Path, help="measure with this one (ordinary pcap)")
     parser.add_argument("--profile", action="store_true", help="instructions by phase (valgrind)")
+    parser.add_argument(
+        "--kinds", action="store_true", help="instructions for each kind of tunnel (valgrind)"
+    )
     return parser.parse_args(words)
 
 
@@ -44,6 +47,9 @@ def main(words: list[str] | None = None) -> None:
     options = arguments(words)
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="genevecap-bench-") as name:
         folder = Path(name)
+        if options.kinds:
+            by_kind(folder, options.short)
+            return
         capture = options.capture
         if capture is None:
             capture = folder / "capture.pcap"
@@ -137,6 +143,22 @@ def profile(capture: Path, folder: Path, frames: int) -> None:
     rows = sorted(counts.items(), key=lambda item: -item[1])
     rows.append(("together", sum(counts.values())))
     print(tabulate(rows, ("phase", "instructions a frame"), floatfmt=",.0f"))
+
+
+def by_kind(folder: Path, frames: int) -> None:
+    """Print instructions per frame for each kind of tunnel and protection."""
+    if not instructions.available():
+        sys.exit("valgrind is not here: nothing to count instructions with")
+    rows = []
+    for kind in kinds.KINDS:
+        capture = folder / "kind.pcap"
+        octets = kinds.generate(capture, kind, 2 * frames)
+        counts = instructions.per_frame(capture, folder, frames)
+        phases = [counts.get(phase, 0) for phase in ("read", "decode", "count")]
+        rows.append((kind, octets, *phases, sum(counts.values())))
+    headers = ("kind", "octets", "read", "decode", "count", "together")
+    print(f"instructions a frame, what {frames:,} more frames cost\n")
+    print(tabulate(rows, headers, floatfmt=",.0f"))
 
 
 if __name__ == "__main__":

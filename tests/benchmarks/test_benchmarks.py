@@ -15,7 +15,7 @@ from genevecap.analysis.summary import inspect
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import decoder_name
 
-from . import instructions
+from . import instructions, kinds
 from .__main__ import main
 from .captures import cut, generate, generate_hops, repeated
 from .programs import Program
@@ -78,6 +78,34 @@ def test_the_whole_benchmark(capsys, tmp_path):
     for name in ("inspect ", "inspect, no kernels", "inspect, 2 times as much", "--version"):
         assert name in out
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", kinds.KINDS)
+def test_every_kind_is_what_it_says(kind, tmp_path):
+    path = tmp_path / "kind.pcap"
+    kinds.generate(path, kind, 100)
+    result = summary(path)
+    assert result.selected_packets == 100
+    assert result.findings == ()
+    name = kind.split(",")[0].split(" ")[0]
+    hidden = {"esp": "esp", "wireguard": "wireguard", "stt": "stt"}.get(name)
+    if kind == "macsec, encrypted":
+        hidden = "macsec"
+    assert {stop.layer for stop in result.stop_layers} == ({hidden} if hidden else set())
+    assert result.flows == kinds.FLOWS if not hidden else result.flows <= 1
+    if hidden or name in {"none", "macsec"}:
+        assert result.tunnels == ()
+    else:
+        assert {"ah": "ipip"}.get(name, name) in {tunnel.kind for tunnel in result.tunnels}
+
+
+@pytest.mark.long
+def test_the_table_of_kinds(capsys, tmp_path, monkeypatch):
+    if not instructions.available():
+        pytest.skip("valgrind is not here")
+    monkeypatch.setattr(kinds, "KINDS", {"vxlan": kinds.KINDS["vxlan"]})
+    main(["--kinds", "--short", "500", "--folder", str(tmp_path)])
+    assert "vxlan" in capsys.readouterr().out
 
 
 @pytest.mark.long

@@ -254,12 +254,50 @@ def vxlan_gpe(payload, vni=1, next_protocol=3, flags=0x0C000000, reserved_low=0)
     return struct.pack(">II", flags | next_protocol, vni << 8 | reserved_low) + payload
 
 
-def gtpu(payload, teid=1, message_type=255):
-    return struct.pack(">BBHI", 0x30, message_type, len(payload), teid) + payload
+def gtpu(payload, teid=1, message_type=255, *, flags=0x30, optional=b""):
+    """`optional`: the four octets that E, S and N announce, and extension headers."""
+    payload = optional + payload
+    return struct.pack(">BBHI", flags, message_type, len(payload), teid) + payload
+
+
+def gre(payload, protocol=0x0800, *, key=None, sequence=None):
+    flags = (0x2000 if key is not None else 0) | (0x1000 if sequence is not None else 0)
+    words = b"".join(struct.pack(">I", word) for word in (key, sequence) if word is not None)
+    return struct.pack(">HH", flags, protocol) + words + payload
+
+
+def erspan_2(frame, session=1, vlan_id=1):
+    """Behind GRE of type 0x88be with a sequence number."""
+    return struct.pack(">HHI", 1 << 12 | vlan_id, session, 0) + frame
+
+
+def erspan_3(frame, session=1, vlan_id=1, timestamp=0):
+    """Behind GRE of type 0x22eb."""
+    return struct.pack(">HHIHH", 2 << 12 | vlan_id, session, timestamp, 0, 0) + frame
+
+
+def nsh(payload, next_protocol=1, path=1, index=255):
+    """MD type 2 without metadata."""
+    return struct.pack(">BBBBI", 0x0F, 0xC2, 2, next_protocol, path << 8 | index) + payload
 
 
 def esp(payload, spi=0x100, sequence=1):
     return struct.pack(">II", spi, sequence) + payload
+
+
+def ah(payload, next_header=17, spi=0x100, sequence=1, icv=bytes(12)):
+    words = (12 + len(icv)) // 4 - 2
+    return struct.pack(">BBHII", next_header, words, 0, spi, sequence) + icv + payload
+
+
+def macsec(user_data, flags=0, number=1):
+    """`user_data` begins with an EtherType, and no ICV is added."""
+    return struct.pack(">BBI", flags, 0, number) + user_data
+
+
+def stt(frame, context=1):
+    """The header of a whole frame; the TCP header before it says how long that is."""
+    return struct.pack(">BBBBHHQH", 0, 0, 0, 0, 1400, 0, context, 0) + frame
 
 
 def wireguard(payload, kind=4):

@@ -116,6 +116,36 @@ def links(draw, octets, layers, ethertype):
     return packets.ethernet(octets, ethertype), ["ethernet", *layers], size
 
 
+UDP_KINDS = ("geneve", "vxlan", "vxlan-gpe")
+IP_KINDS = ("gre", "nvgre", "erspan", "ipip", "gtpu")
+
+
+@st.composite
+def ip_tunnels(draw, kind, octets, layers, ethertype, vni):
+    """(octets, layers, ethertype, (kind, VNI, overhead, options)) of the other tunnels."""
+    link = size = 0
+    if kind in ("nvgre", "erspan") or (kind == "gre" and draw(st.booleans())):
+        octets, layers, link = draw(links(octets, layers, ethertype))
+        ethertype = 0x6558
+    if kind == "ipip":
+        protocol = {0x0800: 4, 0x86DD: 41}[ethertype]
+    elif kind == "gtpu":
+        octets = packets.udp(packets.gtpu(octets, vni), 50000, 2152)
+        protocol, size, layers = 17, 16, ["udp", "gtpu", *layers]
+    elif kind == "erspan":
+        octets = packets.gre(packets.erspan_2(octets), 0x88BE, sequence=vni)
+        protocol, size, layers = 47, 16, ["gre", "erspan", *layers]
+    elif kind == "nvgre":
+        octets = packets.gre(octets, 0x6558, key=vni << 8)
+        protocol, size, layers = 47, 8, ["nvgre", *layers]
+    else:
+        sequence = draw(st.none() | st.integers(0, 9))
+        octets = packets.gre(octets, ethertype, sequence=sequence)
+        protocol, size, layers = 47, 4 if sequence is None else 8, ["gre", *layers]
+    octets, layers, ethertype, ip = draw(networks(octets, layers, protocol))
+    return octets, layers, ethertype, (kind, vni if kind == "nvgre" else -1, ip + size + link, [])
+
+
 @st.composite
 def stacks(draw):
     """(octets, layers, tunnels as (kind, VNI, overhead, options), ports, payload octets)"""
@@ -124,7 +154,11 @@ def stacks(draw):
     tunnels = []
     for _ in range(draw(st.integers(0, 4))):
         vni = draw(st.integers(0, 0xFFFFFF))
-        kind = draw(st.sampled_from(("geneve", "vxlan", "vxlan-gpe")))
+        kind = draw(st.sampled_from((*UDP_KINDS, *IP_KINDS)))
+        if kind in IP_KINDS:
+            octets, layers, ethertype, row = draw(ip_tunnels(kind, octets, layers, ethertype, vni))
+            tunnels.insert(0, row)
+            continue
         link = 0
         inner_protocol = ethertype
         if kind == "vxlan" or draw(st.booleans()):

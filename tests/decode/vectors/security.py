@@ -362,6 +362,7 @@ STT_HEADER = """
 
 STT_VECTORS = [
     over_stt("stt", 0x05DC0000, 0x18, f"{STT_HEADER} {INNER_ETHERNET} 08 00"),
+    over_stt("stt-whole-frame", 0x00200000, 0x18, f"{STT_HEADER} {INNER_ETHERNET} 08 00"),
     over_stt("stt-second-segment", 0x05DC0578, 0x10, "01 02 03 04"),
     over_stt("not-stt-handshake", 0x05DC0000, 0x02, STT_HEADER, stt=False),
     over_stt("not-stt-acknowledgment", 0x05DC0000, 0x10, "", stt=False),
