@@ -14,6 +14,7 @@ from .results import CaptureSummary, Problem
 
 if TYPE_CHECKING:
     from .clock import HostClock
+    from .flow_results import SessionSummary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,5 +77,7 @@ class LatencyResult:
     chains: tuple[tuple[int, ...], ...]
     """Indexes of hops that follow each other, as few chains as show every hop once."""
     matching: Matching
+    sessions: tuple[SessionSummary, ...] = ()
+    """Sessions of the mesh that the hops inside proxies were read off, with their time budgets."""
     problems: tuple[Problem, ...] = ()
     interrupted: bool = False

@@ -14,6 +14,7 @@ from ..capture.points import PointTable
 from ..capture.spec import CaptureSpec
 from ..decode import DecodeSettings
 from .connections import ConnectionTracker
+from .flow_results import SessionSummary
 from .grouping import group
 from .hop_order import chains, in_travel_order
 from .hop_results import Hop, LatencyResult, Matching
@@ -28,11 +29,13 @@ from .roles import PointRole, RoleSigns
 from .run_clocks import RunClocks, run_clocks
 from .segments import SYN, Array, column
 from .select import Selector
+from .sessions.build import SessionBuilder
 from .sessions.clocks import CommonClock
 from .sessions.drafts import Drafts
 from .sessions.keys import Keys
 from .sessions.logs import Logs
 from .sessions.mesh import Mesh
+from .sessions.modes import Modes
 from .sessions.residence import Residence
 from .sidebyside import SideBySide
 from .sightings import BatchSegments
@@ -80,7 +83,8 @@ def latency(
     run = _Run(inputs(note), window_ns, clocks)
     interrupted = run.read()
     known = run.signs.result()
-    hops = in_travel_order((*run.hops(), *run.inside(known)))
+    inside, sessions = run.inside(known)
+    hops = in_travel_order((*run.hops(), *inside))
     roles = [point.role for point in known]
     return LatencyResult(
         captures=tuple(
@@ -92,6 +96,7 @@ def latency(
         hops=hops,
         chains=chains(hops),
         matching=run.matching(),
+        sessions=tuple(sessions),
         problems=tuple(problems),
         interrupted=interrupted,
     )
@@ -181,18 +186,19 @@ class _Run:
             return ()
         return self.table.result(self._dropped)
 
-    def inside(self, roles: Sequence[PointRole]) -> list[Hop]:
-        """Return the hops inside proxies and servers, of sessions that are linked for sure."""
+    def inside(self, roles: Sequence[PointRole]) -> tuple[Sequence[Hop], Sequence[SessionSummary]]:
+        """Return the hops inside proxies and servers, and the sessions they were read off."""
         twins = {role.index for role in roles if role.twin_of is not None}
         connections = group(half for half in self.tracker.halves if half.point not in twins)
         clock = CommonClock(self.clocks.clocks, [point.host for point in self.inputs.points.points])
         views = Views(roles, clock.correct)
         mesh = Mesh.of(Sorter(roles, connections).sort(connections))
         if not mesh.hbone or not mesh.inbound:
-            return []
+            return (), ()
         nothing = Keys(None, (), views.at)
         drafts = Drafts(mesh, views, clock.slack_ns, nothing, Logs(()))
-        return Residence(drafts, roles).hops(drafts.all())
+        builder = SessionBuilder(drafts, roles, Modes(roles, "unknown"), clock.uncertainty_ns)
+        return Residence(drafts, roles).hops(drafts.all()), builder.sessions()
 
     def _dropped(self, point: int) -> bool:
         """Tell whether the capture of a point reported drops."""

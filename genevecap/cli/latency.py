@@ -57,6 +57,11 @@ _NS = 10**9
     "that they share. Repeatable.",
 )
 @click.option(
+    "--per-session",
+    is_flag=True,
+    help="The time budget of every session of the mesh, the slowest first.",
+)
+@click.option(
     "--table",
     type=click.Choice(TABLES),
     metavar="NAME",
@@ -70,6 +75,7 @@ def latency(
     inputs: Inputs,
     window_s: float,
     clocks: tuple[str, ...],
+    per_session: bool,
     table: str | None,
     selector: Selector,
     settings: DecodeSettings,
@@ -103,11 +109,13 @@ def latency(
             outcome.add(ExitCode.INTERRUPTED)
         if not result.captures:  # nothing of any input could be read
             raise NothingToSay
-        sink.pieces(_pieces(result, table, output))
+        sink.pieces(_pieces(result, table, per_session, output))
     return outcome.code
 
 
-def _pieces(result: LatencyResult, only: str | None, output: OutputChoice) -> Iterator[str]:
+def _pieces(
+    result: LatencyResult, only: str | None, per_session: bool, output: OutputChoice
+) -> Iterator[str]:
     from ..reports import latency as report
     from ..reports import machine
 
@@ -118,4 +126,9 @@ def _pieces(result: LatencyResult, only: str | None, output: OutputChoice) -> It
         return machine.ndjson_pieces(report.rows(result, first))
     if output.format == "csv":
         return machine.csv_pieces(report.CSV_COLUMNS[first], report.csv_rows(result, first))
-    return (f"{line}\n" for line in report.lines(result, output_style(output), only))
+    style = output_style(output)
+    if per_session and only is None:
+        from ..reports.flows import budgets
+
+        return (f"{line}\n" for line in budgets(result.sessions, style))
+    return (f"{line}\n" for line in report.lines(result, style, only))

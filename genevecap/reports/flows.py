@@ -55,8 +55,8 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "last_ns",
     ),
     "bypass": ("source", "destination", "packets", "why", "frames", "display_filter"),
-    "clocks": ("host", "reference", "pairs", "from_ns", "to_ns", "at_ns", "offset_ns", "drift_ppm",
-               "uncertainty_ns"),
+    "clocks": ("host", "reference", "pairs", "dropped", "from_ns", "to_ns", "at_ns", "offset_ns",
+               "drift_ppm", "uncertainty_ns"),
 }  # fmt: skip
 
 _SHOWN = 20
@@ -82,7 +82,7 @@ def document(result: FlowsResult, only: str | None = None) -> Row:
 def rows(result: FlowsResult, name: str) -> list[Row]:
     """Return one list of the answer as rows with the keys of the JSON document."""
     if name == "sessions":
-        return [_session(session) for session in result.sessions]
+        return [session_row(session) for session in result.sessions]
     if name == "unlinked_legs":
         return [_leg(leg) for leg in result.unlinked_legs]
     if name == "bypass":
@@ -118,11 +118,13 @@ def clock_row(clock: HostClock) -> Row:
         "host": clock.host,
         "reference": clock.reference,
         "pairs": clock.pairs,
+        "dropped": clock.dropped,
         "segments": [fields(segment) for segment in clock.segments],
     }
 
 
-def _session(session: SessionSummary) -> Row:
+def session_row(session: SessionSummary) -> Row:
+    """Return a session as CONTRACT's `sessions` has it."""
     return {
         "id": session.id,
         "client": session.client,
@@ -176,11 +178,16 @@ def lines(
     elif only == "clocks":
         yield from _clocks(result.clocks, style)
     elif per_session:
-        for session in _slowest(result.sessions):
-            yield from _way(session, style)
-            yield ""
+        yield from budgets(result.sessions, style)
     else:
         yield from _whole(result, style)
+
+
+def budgets(sessions: Sequence[SessionSummary], style: Style) -> Iterator[str]:
+    """Yield every session with its way and where its time went, the slowest first."""
+    for session in _slowest(sessions):
+        yield from _way(session, style)
+        yield ""
 
 
 def _whole(result: FlowsResult, style: Style) -> Iterator[str]:

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from .flows import clock_row, session_row
 from .layout import Column, Style, table
 from .machine import Row, fields
 from .text import cells, count, duration, moment, plural, printable, shorten
 
 if TYPE_CHECKING:
-    from ..analysis.clock import ClockSegment, HostClock
+    from ..analysis.clock import ClockSegment
     from ..analysis.hop_results import Hop, LatencyResult
 
 SCHEMA = "genevecap/latency/1"
@@ -82,6 +83,7 @@ def document(result: LatencyResult, only: str | None = None) -> Row:
         "hops": rows(result, "hops"),
         "chains": rows(result, "chains"),
         "matching": fields(result.matching),
+        "sessions": [session_row(session) for session in result.sessions],
         "interrupted": result.interrupted,
     }
 
@@ -100,7 +102,7 @@ def rows(result: LatencyResult, name: str) -> list[Row]:
             for chain in result.chains
         ]
     if name == "clocks":
-        return [_clock(clock) for clock in result.clocks]
+        return [clock_row(clock) for clock in result.clocks]
     return [fields(result.matching)]
 
 
@@ -118,16 +120,6 @@ def csv_rows(result: LatencyResult, name: str) -> Iterator[Row]:
         elif name == "chains":
             row["hops"] = " ".join(map(str, row["hops"]))
         yield row
-
-
-def _clock(clock: HostClock) -> Row:
-    return {
-        "host": clock.host,
-        "reference": clock.reference,
-        "pairs": clock.pairs,
-        "dropped": clock.dropped,
-        "segments": [fields(segment) for segment in clock.segments],
-    }
 
 
 def _hop(hop: Hop) -> Row:

@@ -21,7 +21,8 @@ from .frames import FRAME_BYTES, RECORD_BYTES
 from .matching import Pairs, candidates, match
 
 _RECORD_HEADER_BYTES = 5
-_WRAPPED_BYTES = _RECORD_HEADER_BYTES + FRAME_BYTES + RECORD_BYTES
+WRAPPED_BYTES = _RECORD_HEADER_BYTES + FRAME_BYTES + RECORD_BYTES
+"""How much longer a record is inside another one, where it is alone there."""
 _NEAR_NS = 50_000_000
 _CANDIDATES = 40
 _BELIEVED = 0.3
@@ -90,7 +91,7 @@ def _match(
     inner_ns = inner.client_first_ns if upward else inner.client_last_ns
     outer_ns = outer.server_last_ns if upward else outer.server_first_ns
     rows, columns = candidates(inner_ns, outer_ns, record_follows=not upward, most=_CANDIDATES)
-    wrapped = inner.length[rows] + _WRAPPED_BYTES
+    wrapped = inner.length[rows] + WRAPPED_BYTES
     length = outer.length[columns]
     weight = np.where(length == wrapped, 1.0, np.where(length > wrapped, _LOOSE, 0.0))
     near = np.abs(outer_ns[columns] - inner_ns[rows]) <= _NEAR_NS
@@ -103,7 +104,7 @@ def _match(
             weight=weight,
             event_ns=inner_ns,
             record_ns=outer_ns,
-            capacity=np.maximum(outer.length // (_WRAPPED_BYTES + 26), 1.0),
+            capacity=np.maximum(outer.length // (WRAPPED_BYTES + 26), 1.0),
         )
     )
     return rows, columns, belief

@@ -18,6 +18,7 @@ from .drafts import NAMED, Draft, Drafts, text
 from .keys import OpenStream
 from .logs import evidence_of
 from .modes import Modes
+from .outcomes import ending
 from .timing import by_segment
 
 
@@ -213,6 +214,10 @@ class SessionBuilder:
                     self._inputs.outbound[i], self._inputs.inbound[draft.inbound], partner
                 )
         lines += _evidence_of_way(draft)
+        if draft.hbone is not None:
+            syns = ending(self._mesh.hbone[draft.hbone].connection).syns
+            if syns > 1 and draft.outcome != "unreachable":
+                lines.append(f"causality: HBONE's SYN was sent {syns} times before it was answered")
         if not lines and draft.hbone is not None:
             lines.append("address: HBONE comes from this client's address")
         if i is not None and draft.inbound is None and draft.kind == "hbone":

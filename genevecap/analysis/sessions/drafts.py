@@ -76,6 +76,7 @@ class Drafts:
         self.links: Links = link(
             self.inputs.outbound, self.inputs.hbone, self.inputs.inbound, slack_ns=slack_ns
         )
+        self._drafts: list[Draft] | None = None
         self.used_inbound: set[int] = set()
         self.used_direct: set[int] = set()
         self.shared_by: Counter[int] = Counter()
@@ -83,6 +84,11 @@ class Drafts:
 
     def all(self) -> list[Draft]:
         """Return all sessions; `used_*` and `shared_by` say afterwards what they use."""
+        if self._drafts is None:
+            self._drafts = self._make()
+        return self._drafts
+
+    def _make(self) -> list[Draft]:
         self._assign_partners()
         drafts = list(self._outbound_drafts())
         drafts += self._plaintext_drafts()

@@ -19,10 +19,12 @@ from ..connections import Half
 from ..grouping import Connection
 from ..linking.events import HboneRecords, LegEvents
 from ..linking.legs import Leg, LegRole, Views
-from ..linking.relay import relay
+from ..linking.relay import WRAPPED_BYTES, relay
 from ..records import HANDSHAKE
 
 Address = tuple[int, int, int]
+
+_MOST_OF = 0.5
 
 _HELLO_TOLERANCE = 48
 """ClientHellos of one program differ by this much at most (session tickets, server names)."""
@@ -91,10 +93,28 @@ class Mesh:
             if not sizes:
                 continue
             like_ztunnel = all(_is_ztunnel(size, known) for size in sizes)
-            if address in servers:
-                (self.gateways if like_ztunnel else self.waypoints).add(address)
-            elif not like_ztunnel:
-                self.senders.add(address)
+            if not like_ztunnel:
+                (self.waypoints if address in servers else self.senders).add(address)
+            elif address in servers and self._passes_on(address, sizes):
+                self.gateways.add(address)
+
+    def _passes_on(self, address: Address, hellos: Sequence[int]) -> bool:
+        """Tell whether the ClientHellos that leave an address came to it inside HBONE.
+
+        A pod whose own connections were not captured has HBONE both ways too.
+        """
+        wanted = {size + WRAPPED_BYTES for size in hellos}
+        seen = 0
+        for leg in self.hbone:
+            if leg.connection.server[:3] != address:
+                continue
+            counts = [
+                sum(length in wanted for length in half.records.rows[1::5])
+                for half in leg.connection.forward.values()
+                if half.records is not None
+            ]
+            seen += max(counts, default=0)
+        return seen >= max(len(hellos) * _MOST_OF, 1)
 
     def origin(self, address: Address) -> str:
         """Return who opened HBONE from an address, in CONTRACT's words."""

@@ -98,3 +98,22 @@ def test_the_gateways_streams_are_sessions(tmp_path):
     assert len(own) == 24
     assert {s.kind for s in own} == {"hbone"}
     assert not result.unlinked_legs
+
+
+@pytest.mark.parametrize("files", ["nodes", "classic"])
+def test_a_pod_whose_own_connections_were_not_captured_is_no_gateway(files):
+    folder = LAB / "ztunnel-1.31"
+    if not folder.is_dir():
+        pytest.skip("the recorded set ztunnel-1.31 (../shared/lab) is not here")
+    paths = (
+        [folder / "nA.pcapng.gz", folder / "nB.pcapng.gz"]
+        if files == "nodes"
+        else [path for path in folder.glob("*.pcap.gz") if ".any-" not in path.name]
+    )
+    result = compare(paths, folder).result
+    assert {session.kind for session in result.sessions} <= {
+        "hbone",
+        "passthrough",
+        "plaintext-inbound",
+    }
+    assert not result.bypass
