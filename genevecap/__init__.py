@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._api import (
         convert,
+        diff_captures,
         diff_encapsulations,
         flows,
         inspect,
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "convert",
+    "diff_captures",
     "diff_encapsulations",
     "flows",
     "inspect",

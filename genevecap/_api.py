@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 from .analysis import encapsulation, point_listing, summary
 from .analysis import packets as packet_rows
+from .analysis.capture_diff_results import CaptureDiff
 from .analysis.convert import Conversion, ConvertResult, is_pcapng_name
 from .analysis.encapsulation_results import EncapsulationDiff
 from .analysis.flow_results import FlowsResult
@@ -21,7 +22,7 @@ from .analysis.select import Selector, TimeBound
 from .capture.manifest import Manifest
 from .capture.points import PointTable
 from .capture.reader import Capture
-from .capture.spec import CaptureSpec, on_one_clock
+from .capture.spec import CaptureSpec, captures_of, on_one_clock
 from .capture.whole_file import open_binary_file
 from .decode.settings import DecodeSettings
 from .errors import UnreadableCapture
@@ -145,6 +146,43 @@ def diff_encapsulations(
         outer_mtu_bytes=outer_mtu_bytes,
         settings=settings,
         selector=_selector(**selection),
+    )
+
+
+def diff_captures(
+    a: Sequence[str],
+    b: Sequence[str],
+    *,
+    same_clock: bool = False,
+    clocks: tuple[str, ...] = (),
+    settings: DecodeSettings | None = None,
+    manifest: str | None = None,
+    **selection: Unpack[Selection],
+) -> CaptureDiff:
+    """Compare the run `b` with the run `a`: hops, sessions, overhead, findings.
+
+    a, b: captures as on the command line, or folders of captures; each is read several times.
+    same_clock: one clock stamped all captures of a run, whatever their HOST says.
+    clocks: `HOST=±TIME`, as on the command line; without, clocks of several hosts are estimated.
+    manifest: path of the file that the command line takes with `--points`.
+    A capture that cannot be read does not raise: see `problems` of the result.
+    Raises UsageError where a selector, a clock, a folder or the manifest cannot be understood.
+    """
+    from .analysis import capture_diff
+    from .analysis.clock import parse_assumed
+
+    runs = [tuple(spec for text in texts for spec in captures_of(text)) for texts in (a, b)]
+    said = _manifest(manifest)
+    first, second = (on_one_clock(run) if same_clock else run for run in runs)
+    return capture_diff.diff_captures(
+        first,
+        second,
+        reading=capture_diff.Reading(
+            settings=settings,
+            selector=_selector(**selection),
+            manifest=said.without_hosts() if said is not None and same_clock else said,
+            assumed_clocks=parse_assumed(clocks),
+        ),
     )
 
 

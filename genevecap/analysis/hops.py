@@ -32,6 +32,7 @@ from .legs import END_AT_ZTUNNEL, END_ON_LO, Leg, Legs
 from .losses import LossTable
 from .quantiles import BINS, ZERO, Quantiles, bin_of
 from .segments import Array
+from .session_times import SessionTimes, Times, pooled
 from .sightings import IS_ANSWER, IS_SYN, Sightings
 
 PASS, ENCAPSULATE, DECAPSULATE, REDIRECT = range(4)
@@ -76,6 +77,22 @@ def is_wire(a: PointPlace, b: PointPlace) -> bool:
     return a.host != b.host
 
 
+class HopName(NamedTuple):
+    """What tells a hop from others."""
+
+    origin: str
+    to: str
+    leg: str
+    direction: str
+    kind: str
+    phase: str | None
+
+
+def name_of(hop: Hop) -> HopName:
+    """Return what tells a hop from others."""
+    return HopName(hop.origin, hop.to, hop.leg, hop.direction, hop.kind, hop.phase)
+
+
 ClockUncertainty = Callable[[tuple[str, str], Array], int]
 
 
@@ -99,10 +116,18 @@ class HopTable:
     """Counts times and losses between points; `result` says what they are."""
 
     def __init__(
-        self, legs: Legs, places: Sequence[PointPlace], uncertainty_ns: ClockUncertainty
+        self,
+        legs: Legs,
+        places: Sequence[PointPlace],
+        uncertainty_ns: ClockUncertainty,
+        sessions: SessionTimes | None = None,
     ) -> None:
-        """uncertainty_ns: by how much times between two hosts can be wrong, at given times."""
+        """uncertainty_ns: by how much times between two hosts can be wrong, at given times.
+
+        sessions: gets all times by connection, where that is wanted.
+        """
         self._legs = legs
+        self._sessions = sessions
         self._uncertainty_ns = uncertainty_ns
         self._clock_ns: dict[int, int] = defaultdict(int)
         self._codes: dict[int, int] = {}
@@ -168,6 +193,8 @@ class HopTable:
         for column in (self._times, self._added, self._least, self._most, self._most_added):
             column.reach(hops)
         elapsed = rows.time_ns[b] - rows.time_ns[a]
+        if self._sessions is not None:
+            self._sessions.add(hop, rows.key[a], elapsed)
         place = bin_of(elapsed)
         least, most = _count(self._times.values, hop, place)
         ends = np.flatnonzero((place == least[hop]) | (place == most[hop]))
@@ -230,6 +257,18 @@ class HopTable:
             known = not dropped(hop.origin) and not dropped(hop.to)
             found.append(self._hop(hop, number, losses if known else None))
         return tuple(found)
+
+    def times_by_session(self) -> dict[HopName, Times]:
+        """Return the times that `sessions` got, by what a `Hop` says of itself."""
+        if self._sessions is None:
+            return {}
+        parts: dict[HopName, list[Times]] = defaultdict(list)
+        for code, number in self._codes.items():
+            hop = _split(code)
+            found = self._hop(hop, number, None)
+            times = self._sessions.times(number, self._clock_ns[number])
+            parts[name_of(found)].append(times)
+        return {name: pooled(times) for name, times in parts.items()}
 
     def _hop(self, hop: _Code, number: int, lost: int | None) -> Hop:
         counts = self._times.values[number]

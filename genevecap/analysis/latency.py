@@ -18,7 +18,7 @@ from .flow_results import SessionSummary
 from .grouping import group
 from .hop_order import chains, in_travel_order
 from .hop_results import Hop, LatencyResult, Matching
-from .hops import HopTable, PointPlace
+from .hops import HopName, HopTable, PointPlace, name_of
 from .identity import WINDOW_NS, Matcher, Paths
 from .inputs import Batch, Inputs
 from .legs import Legs
@@ -29,6 +29,7 @@ from .roles import PointRole, RoleSigns
 from .run_clocks import RunClocks, run_clocks
 from .segments import SYN, Array, column
 from .select import Selector
+from .session_times import SessionTimes, Times
 from .sessions.build import SessionBuilder
 from .sessions.clocks import CommonClock
 from .sessions.drafts import Drafts
@@ -62,30 +63,74 @@ def latency(
     Where there are several hosts all captures are read twice, first for the clocks.
     Raises UsageError where the selector cannot be understood or a clock contradicts the packets,
     """
+    asked = _Asked(specs, settings, selector, manifest, progress, on_problem)
+    return _measure(asked, window_ns, assumed)
+
+
+def latency_by_session(
+    specs: Sequence[CaptureSpec],
+    *,
+    settings: DecodeSettings | None = None,
+    selector: Selector | None = None,
+    manifest: Manifest | None = None,
+    assumed: Mapping[str, int] | None = None,
+    progress: Progress | None = None,
+    on_problem: Callable[[Problem], None] | None = None,
+) -> tuple[LatencyResult, dict[HopName, Times]]:
+    """Do as `latency` does, and return the times of each hop by session too."""
+    asked = _Asked(specs, settings, selector, manifest, progress, on_problem)
+    times: dict[HopName, Times] = {}
+    return _measure(asked, WINDOW_NS, assumed, times), times
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is to be read."""
+
+    specs: Sequence[CaptureSpec]
+    settings: DecodeSettings | None
+    selector: Selector | None
+    manifest: Manifest | None
+    progress: Progress | None
+    on_problem: Callable[[Problem], None] | None
+
+    def inputs(self, tell: Callable[[Problem], None]) -> Inputs:
+        """Return the inputs, from their beginning."""
+        return Inputs(
+            self.specs,
+            self.settings or DecodeSettings(),
+            self.selector or Selector(),
+            tell,
+            self.progress,
+            points=PointTable(self.manifest),
+        )
+
+
+def _measure(
+    asked: _Asked,
+    window_ns: int,
+    assumed: Mapping[str, int] | None,
+    times: dict[HopName, Times] | None = None,
+) -> LatencyResult:
+    """Read everything; times: gets the times of each hop by session, where that is wanted."""
     problems: list[Problem] = []
 
     def note(problem: Problem) -> None:
         problems.append(problem)
-        if on_problem is not None:
-            on_problem(problem)
+        if asked.on_problem is not None:
+            asked.on_problem(problem)
 
-    def inputs(tell: Callable[[Problem], None]) -> Inputs:
-        return Inputs(
-            specs,
-            settings or DecodeSettings(),
-            selector or Selector(),
-            tell,
-            progress,
-            points=PointTable(manifest),
-        )
-
-    clocks = run_clocks(inputs(_say_nothing), assumed or {})
-    run = _Run(inputs(note), window_ns, clocks)
+    clocks = run_clocks(asked.inputs(_say_nothing), assumed or {})
+    by_session = None if times is None else SessionTimes()
+    run = _Run(asked.inputs(note), window_ns, clocks, by_session)
     interrupted = run.read()
     known = run.signs.result()
     inside, sessions = run.inside(known)
-    hops = in_travel_order((*run.hops(), *inside))
+    hops = in_travel_order((*run.hops(), *(hop for hop, _ in inside)))
     roles = [point.role for point in known]
+    if times is not None:
+        times.update({} if run.table is None else run.table.times_by_session())
+        times.update((name_of(hop), of_hop) for hop, of_hop in inside)
     return LatencyResult(
         captures=tuple(
             capture_summary(state, roles)
@@ -113,6 +158,7 @@ class _Run:
     inputs: Inputs
     window_ns: int
     clocks: RunClocks
+    by_session: SessionTimes | None = None
     signs: RoleSigns = field(init=False)
     reader: SideBySide = field(init=False)
     legs: Legs = field(init=False)
@@ -168,7 +214,9 @@ class _Run:
             self.twins = np.array([role.twin_of is not None for role in roles], bool)
             places = [_place(role, self.inputs) for role in roles]
             if self.table is None:
-                self.table = HopTable(self.legs, places, self.clocks.uncertainty_ns)
+                self.table = HopTable(
+                    self.legs, places, self.clocks.uncertainty_ns, self.by_session
+                )
             else:
                 self.table.meet(places)
         self.table.update(self._without_twins(paths), self.reader.spans)
@@ -186,8 +234,10 @@ class _Run:
             return ()
         return self.table.result(self._dropped)
 
-    def inside(self, roles: Sequence[PointRole]) -> tuple[Sequence[Hop], Sequence[SessionSummary]]:
-        """Return the hops inside proxies and servers, and the sessions they were read off."""
+    def inside(
+        self, roles: Sequence[PointRole]
+    ) -> tuple[Sequence[tuple[Hop, Times]], Sequence[SessionSummary]]:
+        """Return hops inside proxies and servers with their times, and the sessions they are of."""
         twins = {role.index for role in roles if role.twin_of is not None}
         connections = group(half for half in self.tracker.halves if half.point not in twins)
         clock = CommonClock(self.clocks.clocks, [point.host for point in self.inputs.points.points])

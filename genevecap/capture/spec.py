@@ -31,12 +31,41 @@ class CaptureSpec:
         """
         label, separator, path = text.partition("=")
         if not separator or _exists(text):
-            name = default_name(text)
-            return cls(path=text, name=name, host=name)
+            return cls.of_path(text)
         name, at, host = label.partition("@")
         if not name or not path or (at and not host):
             raise UsageError(f"{text!r}: a capture is given as [NAME[@HOST]=]PATH")
         return cls(path=path, name=name, host=host or name)
+
+    @classmethod
+    def of_path(cls, path: str) -> CaptureSpec:
+        """Return an input with the NAME and HOST that its path gives it."""
+        name = default_name(path)
+        return cls(path=path, name=name, host=name)
+
+
+def captures_of(text: str) -> tuple[CaptureSpec, ...]:
+    """Read `[NAME[@HOST]=]PATH`, or a folder: all captures in it, by name, each with its own NAME.
+
+    Raises UsageError as `CaptureSpec.parse` does, and for a folder without a capture or with a
+    NAME before it.
+    """
+    spec = CaptureSpec.parse(text)
+    folder = Path(spec.path)
+    try:
+        if not folder.is_dir():
+            return (spec,)
+        names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
+    except OSError as error:
+        raise UsageError(f"{spec.path}: {error.strerror}") from None
+    except ValueError:  # an octet that no path can have
+        return (spec,)
+    if spec.path != text:
+        raise UsageError(f"{text!r}: a folder takes no NAME, its captures have their own")
+    found = [name for name in names if _is_capture_name(name)]
+    if not found:
+        raise UsageError(f"{text}: no capture in this folder (*.pcapng, *.pcap, *.cap, compressed)")
+    return tuple(CaptureSpec.of_path(str(folder / name)) for name in found)
 
 
 def on_one_clock(specs: Sequence[CaptureSpec]) -> tuple[CaptureSpec, ...]:
@@ -49,6 +78,12 @@ def _exists(path: str) -> bool:
         return Path(path).exists()
     except (OSError, ValueError):
         return False
+
+
+def _is_capture_name(name: str) -> bool:
+    for suffix in _COMPRESSED:
+        name = name.removesuffix(suffix)
+    return name.endswith(_CAPTURE)
 
 
 def default_name(path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,18 +21,19 @@ from .options import (
 )
 from .output import NothingToSay, open_sink, output_style
 from .progress import show_progress
+from .run_options import Runs, run_options
 
 if TYPE_CHECKING:
-    from ..analysis.encapsulation_results import EncapsulationDiff
     from ..analysis.select import Selector
     from ..decode.settings import DecodeSettings
 
 TABLES = ("encapsulations", "observed", "latency", "features")
+CAPTURE_TABLES = ("hops", "segments", "sessions", "overhead", "findings")
 
 
 @click.group(
     epilog="Example: genevecap diff vxlan-vs-geneve samples/geneve-ovs.pcapng",
-    short_help="Compare encapsulations: what VXLAN would cost instead of Geneve.",
+    short_help="Compare two runs, or what VXLAN would cost instead of Geneve.",
 )
 def diff() -> None:
     """Compare two things that do the same."""
@@ -95,6 +96,7 @@ def vxlan_vs_geneve(
     Below stands how the formats differ otherwise, with a source for each row.
     """
     from ..analysis.encapsulation import diff_encapsulations
+    from ..reports import encapsulation as report
 
     if options_bytes is not None and options_bytes % 4:
         raise UsageError(
@@ -118,19 +120,81 @@ def vxlan_vs_geneve(
             outcome.add(ExitCode.INTERRUPTED)
         if inputs.specs and not result.paths:  # nothing of any input could be read
             raise NothingToSay
-        sink.pieces(_pieces(result, table, output))
+        sink.pieces(_pieces(report, result, table or TABLES[0], table, output))
     return outcome.code
 
 
-def _pieces(result: EncapsulationDiff, only: str | None, output: OutputChoice) -> Iterator[str]:
-    from ..reports import encapsulation, machine
+@diff.command(
+    "captures",
+    epilog="Example: genevecap diff captures samples/ambient-iptables-geneve "
+    "samples/ambient-in-pod --same-clock",
+    short_help="Two runs, hop by hop: before and after, one redirect mode and another.",
+)
+@run_options
+@click.option(
+    "--table",
+    type=click.Choice(CAPTURE_TABLES),
+    metavar="NAME",
+    help=f"One list, whole: {', '.join(CAPTURE_TABLES)}. It is also the one that csv and ndjson "
+    "give (the first where it is not said).",
+)
+@selector_options
+@decode_options
+@output_options
+def captures(
+    runs: Runs,
+    table: str | None,
+    selector: Selector,
+    settings: DecodeSettings,
+    output: OutputChoice,
+) -> ExitCode:
+    """Compare run B with run A.
 
-    first = only or TABLES[0]
+    A and B are each a capture, or a folder of captures; --a and --b add to them.  For each hop,
+    and for each segment of a session's way: medians and p99 of both runs, their difference with
+    its 95 % interval (bootstrap over sessions) and p-value.  Then sessions by kind, overhead, and
+    findings that appeared or went.  Positive differences: B takes longer, or has more.
+
+    Where a run has too few sessions to tell, that is what is said; where no time at all can be
+    compared the exit code is 4.
+    """
+    from ..analysis.capture_diff import Reading, diff_captures
+    from ..reports import capture_diff as report
+
+    outcome = Outcome()
+    with suppress(NothingToSay), open_sink(output, [s.path for s in (*runs.a, *runs.b)]) as sink:
+        with show_progress() as progress:
+            result = diff_captures(
+                runs.a,
+                runs.b,
+                reading=Reading(
+                    settings=settings,
+                    selector=selector,
+                    manifest=runs.manifest,
+                    assumed_clocks=runs.clocks,
+                ),
+                progress=progress,
+                on_problem=outcome.problem,
+            )
+        if not result.a.captures or not result.b.captures:  # nothing to compare with
+            raise NothingToSay
+        if not result.tells:
+            outcome.add(ExitCode.NOT_ENOUGH_DATA)
+            click.echo(f"warning: {report.TOO_FEW}", err=True)
+        sink.pieces(_pieces(report, result, table or CAPTURE_TABLES[0], table, output))
+    return outcome.code
+
+
+def _pieces(
+    report: Any, result: Any, first: str, only: str | None, output: OutputChoice
+) -> Iterator[str]:
+    """Return a result in the form that was asked for; report: the module that views it."""
+    from ..reports import machine
+
     if output.format == "json":
-        return machine.json_pieces(encapsulation.document(result, only))
+        return machine.json_pieces(report.document(result, only))
     if output.format == "ndjson":
-        return machine.ndjson_pieces(encapsulation.rows(result, first))
+        return machine.ndjson_pieces(report.rows(result, first))
     if output.format == "csv":
-        columns = encapsulation.CSV_COLUMNS[first]
-        return machine.csv_pieces(columns, encapsulation.rows(result, first))
-    return (f"{line}\n" for line in encapsulation.lines(result, output_style(output), only))
+        return machine.csv_pieces(report.CSV_COLUMNS[first], report.csv_rows(result, first))
+    return (f"{line}\n" for line in report.lines(result, output_style(output), only))

@@ -26,7 +26,7 @@ COMMANDS = {
     "flows": "Reconstruct ambient sessions: the client's, HBONE's and the server's connection.",
     "latency": "Measure the hops between capture points: time, loss, octets added.",
     "overhead": "Show what encapsulation and interception cost, and the MTU they leave.",
-    "diff": "Compare encapsulations: what VXLAN would cost instead of Geneve.",
+    "diff": "Compare two runs, or what VXLAN would cost instead of Geneve.",
     "convert": "Write a capture without its tunnels, or with the other format.",
     "verify": "Compare our decoding of a capture with tshark's.",
 }

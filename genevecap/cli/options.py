@@ -116,9 +116,10 @@ class Inputs:
         return any(spec.path == "-" or not Path(spec.path).is_file() for spec in self.specs)
 
 
-def _inputs(
+def inputs_of(
     captures: tuple[CaptureSpec, ...], same_clock: bool, points_file: str | None = None
 ) -> Inputs:
+    """Return inputs, with the clock and the manifest that were said."""
     said = None
     if points_file is not None:
         from ..capture.manifest import Manifest
@@ -138,14 +139,14 @@ _capture_argument = click.argument(
 _optional_capture_argument = click.argument(
     "captures", metavar="[CAPTURE...]", nargs=-1, type=CaptureType()
 )
-_same_clock_option = click.option(
+same_clock_option = click.option(
     "--same-clock",
     is_flag=True,
     help="All captures were stamped by one clock: use it for captures of one host that were given "
     "different names.",
 )
 
-_points_option = click.option(
+points_option = click.option(
     "--points",
     "points_file",
     metavar="FILE",
@@ -154,12 +155,12 @@ _points_option = click.option(
     "hosts, roles and addresses. 'genevecap points' writes one.",
 )
 
-input_options = gather("inputs", _inputs, _capture_argument, _same_clock_option, _points_option)
+input_options = gather("inputs", inputs_of, _capture_argument, same_clock_option, points_option)
 
-plain_input_options = gather("inputs", _inputs, _capture_argument, _same_clock_option)
+plain_input_options = gather("inputs", inputs_of, _capture_argument, same_clock_option)
 """For commands to which it does not matter what capture points are."""
 
-optional_input_options = gather("inputs", _inputs, _optional_capture_argument, _same_clock_option)
+optional_input_options = gather("inputs", inputs_of, _optional_capture_argument, same_clock_option)
 """For commands that have something to say without a capture too."""
 
 

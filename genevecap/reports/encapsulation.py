@@ -88,6 +88,11 @@ def rows(result: EncapsulationDiff, name: str) -> list[Row]:
     return made
 
 
+def csv_rows(result: EncapsulationDiff, name: str) -> list[Row]:
+    """Return one list as rows without nested values: as they are."""
+    return rows(result, name)
+
+
 def lines(result: EncapsulationDiff, style: Style, only: str | None = None) -> Iterator[str]:
     """Yield the answer, or one list of it, for people."""
     if only is not None:

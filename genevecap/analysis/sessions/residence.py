@@ -23,6 +23,7 @@ from ..hop_results import Hop
 from ..linking.events import Array, Kind, LegEvents, Message
 from ..linking.frames import FRAME_BYTES, RECORD_BYTES
 from ..roles import PointRole
+from ..session_times import Times
 from .drafts import Draft, Drafts
 
 _SURE = 0.9
@@ -66,11 +67,11 @@ class Residence:
     def __init__(self, drafts: Drafts, roles: Sequence[PointRole]) -> None:
         self._drafts = drafts
         self._names = {role.index: role.name for role in roles}
-        self._times: dict[_Where, list[int]] = defaultdict(list)
+        self._times: dict[_Where, list[tuple[int, int]]] = defaultdict(list)
         self._claimed: dict[bool, set[int]] = {True: set(), False: set()}
 
-    def hops(self, sessions: Sequence[Draft]) -> list[Hop]:
-        """Return the hops inside proxies and servers of these sessions."""
+    def hops(self, sessions: Sequence[Draft]) -> list[tuple[Hop, Times]]:
+        """Return the hops inside proxies and servers of these sessions, with their times."""
         linked = [draft for draft in sessions if _is_linked(draft)]
         found = [(draft, self._first_records(draft)) for draft in linked]
         for _, records in found:
@@ -82,7 +83,7 @@ class Residence:
         for draft in sessions:
             if draft.inbound is not None:
                 self._serve(draft.inbound)
-        return [self._hop(where, times) for where, times in self._times.items()]
+        return [(self._hop(where, times), _times(times)) for where, times in self._times.items()]
 
     def _first_records(self, draft: Draft) -> dict[bool, dict[int, int]]:
         carrier = draft.hbone if draft.onward is None else draft.onward
@@ -169,7 +170,7 @@ class Residence:
                 continue
             if leave >= begin - self._drafts.slack_ns:  # else the record was taken for another
                 where = _Where(origin, to, leg, direction, "proxy", phase)
-                self._times[where].append(leave - begin)
+                self._times[where].append((draft.outbound or 0, leave - begin))
 
     def _points(self, draft: Draft, *, upward: bool) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return (from, to) of both proxies, in the order in which octets pass them."""
@@ -196,10 +197,10 @@ class Residence:
         for request, response in _exchanges(events):
             place = int(np.searchsorted(asked, response, "right"))
             if place and asked[place - 1] >= request:
-                self._times[where].append(response - int(asked[place - 1]))
+                self._times[where].append((j, response - int(asked[place - 1])))
 
-    def _hop(self, where: _Where, times: list[int]) -> Hop:
-        ordered = np.sort(np.array(times, np.int64))
+    def _hop(self, where: _Where, found: Sequence[tuple[int, int]]) -> Hop:
+        ordered = np.sort(np.array([ns for _, ns in found], np.int64))
         return Hop(
             origin=self._names[where.origin],
             to=self._names[where.to],
@@ -219,6 +220,14 @@ class Residence:
             added_p50_bytes=None,
             added_max_bytes=None,
         )
+
+
+def _times(found: Sequence[tuple[int, int]]) -> Times:
+    return Times(
+        session=np.array([session for session, _ in found], np.uint64),
+        ns=np.array([ns for _, ns in found], np.int64),
+        packets=len(found),
+    )
 
 
 def _is_linked(draft: Draft) -> bool:

@@ -52,13 +52,13 @@ def times_of(folder):
     mesh = Mesh.of(Sorter(roles, connections).sort(connections))
     drafts = Drafts(mesh, views, 0, Keys(None, (), views.at), Logs(()))
     residence = Residence(drafts, roles)
-    residence.hops(drafts.all())
     result = defaultdict(list)
-    for where, times in residence._times.items():
-        if where.kind == "proxy":
-            result[f"{PASSES[where.leg, where.direction]}.{where.phase}"] += times
+    for hop, times in residence.hops(drafts.all()):
+        found = times.ns.tolist()
+        if hop.kind == "proxy":
+            result[f"{PASSES[hop.leg, hop.direction]}.{hop.phase}"] += found
         else:
-            result["server"] += times
+            result["server"] += found
     return result
 
 
