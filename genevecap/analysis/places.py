@@ -82,6 +82,9 @@ class Place:
 # --- one point alone -------------------------------------------------------------------------
 
 
+_ZTUNNEL_PODS = "ztunnel-"
+
+
 def judge_alone(index: int, point: Point, sample: PointSample) -> Place:
     """Return a point with what its name and its traffic decide without any other point.
 
@@ -115,6 +118,10 @@ def _by_itself(place: Place) -> None:
     if name.role is not None and name.role is not Role.LO:
         place.own = ()
         place.decide(name.role, f"{name.interface}: {name.what}")
+        return
+    if name.namespace.lower().startswith(_ZTUNNEL_PODS) and name.interface in {None, "eth0"}:
+        # kubectl names captures after pods, and ztunnel's DaemonSet names its pods so.
+        place.decide(Role.ZTUNNEL, f"{name.namespace}: a ztunnel pod, by its name")
         return
     if traffic.empty:
         place.evidence.append("no packets to judge by")

@@ -157,7 +157,7 @@ class Sorter:
             return LegRole.OUTBOUND
         if server_side and connection.server[:3] in self._meshed_servers:
             return LegRole.INBOUND
-        return self._at_ztunnel(connection, seen)
+        return self._at_ztunnel(connection, seen, server_side=server_side)
 
     def _on_loopback(self, connection: Connection) -> LegRole:
         if is_loopback(connection.server) or is_loopback(connection.client):
@@ -168,9 +168,13 @@ class Sorter:
             return LegRole.LOCAL
         return LegRole.INBOUND
 
-    def _at_ztunnel(self, connection: Connection, seen: Sequence[PointRole]) -> LegRole:
+    def _at_ztunnel(
+        self, connection: Connection, seen: Sequence[PointRole], *, server_side: bool
+    ) -> LegRole:
         """Judge a connection that only ztunnel's own points saw: by whose addresses it serves."""
         if any(role.role in _AT_ZTUNNEL for role in seen):
+            if server_side:
+                return LegRole.INBOUND
             if connection.client[:3] in self._meshed_clients:
                 return LegRole.OUTBOUND
             if connection.server[:3] in self._meshed_servers:

@@ -24,6 +24,7 @@ NAMED = 0.01
 """Least probability of an alternative that is listed."""
 _SOON_NS = 2_000_000_000
 """How long before a client's connection is reset what made ztunnel reset it is looked for."""
+_SURE = 0.9
 _SETUP_NS = 30_000_000_000
 _OK = 200
 _DENIED = frozenset({401, 403})
@@ -97,7 +98,7 @@ class Drafts:
 
     def _assign_partners(self) -> None:
         self._onward = self._onward_connections()
-        free = [i for i in range(len(self.mesh.outbound)) if self.partner(i) is None]
+        free = [i for i in range(len(self.mesh.outbound)) if not self._is_sure(i)]
         self._passthrough = passed_through(self.mesh, self.inputs, self.views, free)
         taken = {
             found[0].index
@@ -204,7 +205,7 @@ class Drafts:
         client = text(self.mesh.outbound[i].connection.client)
         draft.stream = self._keys.of_client(client, self.inputs.outbound[i])
         passed = self._passthrough.get(i)
-        if partner is not None:
+        if partner is not None and (passed is None or self._is_sure(i)):
             self._draft_linked(i, partner, draft)
             return
         if passed is not None:
@@ -276,6 +277,11 @@ class Drafts:
     def last_ns(self, connection: Connection) -> int:
         """Return when a connection's last packet was seen, on the common clock."""
         return max(self.views.at(h.point, h.last_ns) for h in connection.halves())
+
+    def _is_sure(self, i: int) -> bool:
+        """Tell whether an outbound leg's partner leaves no room for a plain connection."""
+        partner = self.partner(i)
+        return partner is not None and partner.probability >= _SURE
 
     def _kind_of(self, h: int | None) -> str:
         if h is None:

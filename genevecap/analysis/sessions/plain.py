@@ -22,7 +22,7 @@ def passed_through(
 ) -> dict[int, Partner]:
     """Return the plain connections that ztunnel opened for the outbound legs in `free`."""
     numbers = sorted(free)
-    direct = [d for d, leg in enumerate(mesh.direct) if leg.client_side]
+    direct = range(len(mesh.direct))
     outbound = [replace(inputs.outbound[i]) for i in numbers]
     for events in outbound:
         events.partners = frozenset({events.source})
@@ -49,7 +49,7 @@ def taken_inside(
         for j, events in enumerate(inputs.inbound)
         if j not in taken and events.source not in sources
     ]
-    direct = [d for d, leg in enumerate(mesh.direct) if leg.server_side]
+    direct = range(len(mesh.direct))
     outbound = [views.events(mesh.direct[d].connection, inbound=False) for d in direct]
     for events in outbound:
         events.partners = frozenset({events.source})

@@ -7,6 +7,7 @@ Modules: sessions.build, drafts, bypass, clocks, evidence, keys, mesh, modes; fl
 from __future__ import annotations
 
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,20 @@ def test_the_log_names_servers_and_identities():
     result = run(files, helps=Helps(ztunnel_logs=(str(SAMPLE / "ztA.log"),)))
     named = [s for s in result.sessions if any(e.startswith("log: spiffe://") for e in s.evidence)]
     assert len(named) > 20
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("ambient-ebpf", {"hbone": 7, "passthrough": 1, "plaintext-inbound": 1}),
+        ("ambient-iptables-geneve", {"hbone": 7, "passthrough": 1, "plaintext-inbound": 1}),
+        ("ambient-in-pod", {"hbone": 7, "passthrough": 1, "plaintext-inbound": 1}),
+        # Nothing takes the clients' traffic; the server's ztunnel takes it as plain text.
+        ("ambient-broken-interception", {"plaintext-inbound": 6}),
+    ],
+)
+def test_each_mode_has_the_sessions_that_were_made(name, kinds):
+    paths = [p for p in (ROOT / "samples" / name).glob("*.pcap*") if ".any-" not in p.name]
+    result = run(sorted(paths))
+    assert Counter(session.kind for session in result.sessions) == kinds
+    assert not result.bypass
