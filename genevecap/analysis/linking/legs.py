@@ -17,7 +17,7 @@ from enum import StrEnum
 import numpy as np
 
 from ...addresses import address_text
-from ...ambient import HBONE_PORT, OUTBOUND_PORT
+from ...ambient import HBONE_PORT, OUTBOUND_PORT, SNAT_ADDRESSES
 from ...ambient.iptables_geneve import OUTBOUND_VNI
 from ...capture.roles import Role
 from ..connections import Endpoint, Half
@@ -107,15 +107,35 @@ class Sorter:
 
     def __init__(self, roles: Sequence[PointRole], connections: Sequence[Connection]) -> None:
         self._roles = {role.index: role for role in roles}
-        self._in_pod = any(is_redirected(c) for c in connections)
         hbone = [c for c in connections if is_hbone(c)]
         self._meshed_clients = {c.client[:3] for c in hbone}
         self._self_callers = {c.client[:3] for c in hbone if same_address(c.client, c.server)}
         self._meshed_servers = {c.server[:3] for c in hbone}
+        self._in_pod = any(self._shows_in_pod(c) for c in connections)
 
     def sort(self, connections: Iterable[Connection]) -> list[Leg]:
         """Return the legs that these connections are."""
         return [self._leg(connection) for connection in connections]
+
+    def _shows_in_pod(self, connection: Connection) -> bool:
+        """Tell whether a connection is one that only in-pod redirection makes.
+
+        It is redirected, comes from the address that node-local callers are translated to, or is
+        what ztunnel opened from a client's address on the loopback of the server's pod.
+        """
+        if is_redirected(connection) or endpoint_address(connection.client) in SNAT_ADDRESSES:
+            return True
+        on_loopback = any(
+            self._roles[point].role is Role.LO
+            for point in connection.points
+            if point in self._roles
+        )
+        return (
+            on_loopback
+            and connection.server[:3] in self._meshed_servers
+            and not same_address(connection.client, connection.server)
+            and not is_loopback(connection.client)
+        )
 
     def _leg(self, connection: Connection) -> Leg:
         client = endpoint_address(connection.client)

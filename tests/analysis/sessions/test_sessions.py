@@ -28,7 +28,7 @@ from genevecap.analysis.sessions import (
 from genevecap.analysis.sessions.build import SessionBuilder
 from genevecap.analysis.ztunnel_log import LoggedConnection, LogPeer
 from genevecap.capture.spec import CaptureSpec, on_one_clock
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SHARED
 
 SAMPLE = ROOT / "samples" / "ztunnel-in-pod"
 NAMES = ("cli", "cli2", "nA", "nB", "srv")
@@ -74,6 +74,12 @@ def test_without_the_servers_captures_nothing_is_made_up():
     for session in result.sessions:
         assert session.server is None or session.kind == "passthrough" or session.legs
         assert all(leg.role != "inbound" for leg in session.legs if session.kind == "hbone")
+
+
+def test_the_servers_pod_alone_tells_its_ztunnels_connections_from_its_callers():
+    result = run([SHARED / "lab" / "ztunnel-1.31" / "srv.pcapng.gz"])
+    assert sum(s.kind == "plaintext-inbound" for s in result.sessions) == 5
+    assert not result.unlinked_legs
 
 
 def test_clocks_of_several_hosts_are_estimated_and_said():
