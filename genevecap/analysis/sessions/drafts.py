@@ -107,7 +107,7 @@ class Drafts:
         }
         self._plaintext = taken_inside(self.mesh, self.inputs, self.views, taken)
         self._unanswered = [
-            h for h, leg in enumerate(self.mesh.hbone) if not ending(leg.connection).answered
+            h for h, leg in enumerate(self.mesh.hbone) if ending(leg.connection).unreachable
         ]
         self._tried = self._unanswered_ways()
 
@@ -394,8 +394,14 @@ class Drafts:
         return Draft(
             connection=connection,
             kind=self._kind_of(h),
-            outcome=outcome_of(end) if end.answered else "unreachable",
+            outcome=_outcome_of_hbone(end),
             origin=self.mesh.origin(connection.client[:3]),
             hbone=h,
             confidence=1.0,
         )
+
+
+def _outcome_of_hbone(end: Ending) -> str:
+    if end.unreachable:
+        return "unreachable"
+    return outcome_of(end) if end.answered else "unknown"

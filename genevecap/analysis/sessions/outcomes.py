@@ -32,6 +32,18 @@ class Ending:
     """SYNs at the point that saw most."""
     payload: bool
     """Whether the server sent payload."""
+    went_on: bool = False
+    """Whether the client sent more than SYNs, so that there was an answer, seen or not."""
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether the server did not answer: SYNs were repeated, or reset, and nothing came.
+
+        One SYN alone may be all that a point sees: only it travels in Istio's tunnel, and a
+        capture may end there.
+        """
+        repeated = self.syns > 1 or self.server_reset_ns is not None
+        return repeated and not self.answered and not self.went_on
 
 
 def ending(connection: Connection) -> Ending:
@@ -45,6 +57,7 @@ def ending(connection: Connection) -> Ending:
         server_reset_ns=_first(h.rst_ns for h in reverse),
         syns=max((h.syn_count for h in forward), default=0),
         payload=any(h.highest for h in reverse),
+        went_on=any(h.highest or h.fin_ns is not None for h in forward),
     )
 
 

@@ -37,3 +37,18 @@ def end(**changed):
 )
 def test_outcomes(changed, outcome):
     assert outcome_of(end(**changed)) == outcome
+
+
+@pytest.mark.parametrize(
+    ("changed", "unreachable"),
+    [
+        ({"syns": 3}, True),
+        ({"syns": 1, "server_reset_ns": 5}, True),
+        ({"syns": 1}, False),
+        # Seen in one direction only: the client would not go on if there were no answer.
+        ({"syns": 2, "went_on": True}, False),
+        ({"syns": 2, "answered": True}, False),
+    ],
+)
+def test_unreachable_needs_repeated_syns(changed, unreachable):
+    assert end(**({"answered": False} | changed)).unreachable is unreachable

@@ -82,6 +82,12 @@ def test_the_servers_pod_alone_tells_its_ztunnels_connections_from_its_callers()
     assert not result.unlinked_legs
 
 
+def test_one_syn_without_an_answer_is_not_called_unreachable():
+    """Istio's tunnel carries the SYN only; its answer goes past this device."""
+    result = run([SHARED / "lab" / "iptables-geneve" / "nB.istioin.pcap.gz"])
+    assert [s.outcome for s in result.sessions] == ["unknown"] * 3
+
+
 def test_clocks_of_several_hosts_are_estimated_and_said():
     paths = [
         f"{name}@{host}={SAMPLE / name}.pcapng"
