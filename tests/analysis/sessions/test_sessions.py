@@ -76,6 +76,13 @@ def test_without_the_servers_captures_nothing_is_made_up():
         assert all(leg.role != "inbound" for leg in session.legs if session.kind == "hbone")
 
 
+@pytest.mark.parametrize("points", [("nA", "nB"), ("cli", "srv"), ("wp",)])
+def test_a_gateway_is_known_by_what_it_passes_on(points):
+    folder = SHARED / "lab" / "ztunnel-1.31-multinetwork"
+    result = run([folder / f"{point}.pcapng.gz" for point in points])
+    assert "multi-network" in {s.kind for s in result.sessions}
+
+
 def test_the_servers_pod_alone_tells_its_ztunnels_connections_from_its_callers():
     result = run([SHARED / "lab" / "ztunnel-1.31" / "srv.pcapng.gz"])
     assert sum(s.kind == "plaintext-inbound" for s in result.sessions) == 5
