@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..capture.manifest import Manifest
@@ -33,7 +33,7 @@ from .sessions.mesh import Mesh
 from .sessions.modes import Modes
 from .summary import ambient_summary, capture_summary, was_read
 from .tables import SummaryTables, summary_tables
-from .ztunnel_log import read_log
+from .ztunnel_log import LoggedConnection, read_log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def flows(
     mesh = Mesh.of(Sorter(roles, connections).sort(connections))
     opened = _open(specs, settings or DecodeSettings(), helps.keylogs, inputs, note)
     keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at)
-    logs = Logs(line for path in helps.ztunnel_logs for line in read_log(path))
+    logs = Logs(_logged(helps.ztunnel_logs, note))
     drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
     builder = SessionBuilder(drafts, roles, Modes(roles, ambient.mode), clock.uncertainty_ns)
     sessions = builder.sessions()
@@ -190,3 +190,15 @@ def _open(
             )
         )
     return reading
+
+
+def _logged(paths: Sequence[str], note: Callable[[Problem], None]) -> Iterator[LoggedConnection]:
+    """Yield the connections of access logs; a file without any is told."""
+    for path in paths:
+        count = 0
+        for line in read_log(path):
+            count += 1
+            yield line
+        if not count:
+            message = f"{path}: no line of ztunnel's access log in it"
+            note(Problem(path=path, severity="warning", message=message))

@@ -14,7 +14,8 @@ from ..linking.legs import endpoint_address
 from ..linking.link import Partner
 from ..roles import PointRole
 from . import evidence
-from .drafts import NAMED, Draft, Drafts, text
+from .draft import Draft, text
+from .drafts import NAMED, Drafts
 from .keys import OpenStream
 from .logs import evidence_of
 from .modes import Modes

@@ -19,7 +19,7 @@ from ..flow_results import BypassSummary
 from ..grouping import Connection
 from ..linking.legs import Leg, endpoint_address
 from ..roles import PointRole
-from .drafts import text
+from .draft import text
 from .mesh import Mesh
 
 _FRAMES = 5

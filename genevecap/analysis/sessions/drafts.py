@@ -5,15 +5,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from ...addresses import endpoint_text
 from ..connections import Endpoint
 from ..grouping import Connection
-from ..linking.legs import Views, endpoint_address, same_address
+from ..linking.legs import Views, same_address
 from ..linking.link import Links, Partner, link
-from ..ztunnel_log import LoggedConnection
-from .keys import Keys, OpenStream
+from .draft import Draft, text
+from .keys import Keys
 from .logs import Logs
 from .logs import outcome_of as logged_outcome
 from .mesh import LinkInputs, Mesh
@@ -29,34 +27,6 @@ _SETUP_NS = 30_000_000_000
 _OK = 200
 _DENIED = frozenset({401, 403})
 """A policy's denial; other statuses but 200 are refusals: istio/ztunnel src/proxy/inbound.rs."""
-
-
-def text(endpoint: Endpoint) -> str:
-    """Return `ip:port` or `[ip6]:port`."""
-    return endpoint_text(endpoint_address(endpoint), endpoint.port)
-
-
-@dataclass(slots=True, kw_only=True)
-class Draft:
-    """A session that is being put together; numbers are indices into the mesh's lists."""
-
-    connection: Connection
-    outbound: int | None = None
-    kind: str = "unlinked"
-    outcome: str = "unknown"
-    origin: str = "unknown"
-    server: str | None = None
-    confidence: float = 0.0
-    hbone: int | None = None
-    stream: OpenStream | None = None
-    """The HTTP/2 stream, where keys opened it."""
-    onward: int | None = None
-    """Connection of a gateway to the server."""
-    inbound: int | None = None
-    logged: LoggedConnection | None = None
-    """ztunnel's own line for it."""
-    direct: int | None = None
-    """Plain connection that ztunnel opened for a passed-through one."""
 
 
 class Drafts:

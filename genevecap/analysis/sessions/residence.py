@@ -24,7 +24,8 @@ from ..linking.events import Array, Kind, LegEvents, Message
 from ..linking.frames import FRAME_BYTES, RECORD_BYTES
 from ..roles import PointRole
 from ..session_times import Times
-from .drafts import Draft, Drafts
+from .draft import Draft
+from .drafts import Drafts
 
 _SURE = 0.9
 _MOST_RECORDS = 4096

@@ -17,6 +17,7 @@ from genevecap.analysis.flows import Helps, flows
 from genevecap.analysis.sessions import (
     bypass,
     clocks,
+    draft,
     drafts,
     evidence,
     keys,
@@ -32,7 +33,7 @@ from tests.conftest import ROOT, SHARED
 
 SAMPLE = ROOT / "samples" / "ztunnel-in-pod"
 NAMES = ("cli", "cli2", "nA", "nB", "srv")
-MODULES = (bypass, clocks, drafts, evidence, keys, logs, mesh, modes, plain)
+MODULES = (bypass, clocks, draft, drafts, evidence, keys, logs, mesh, modes, plain)
 
 
 def run(paths, *, one_clock=True, **options):
@@ -175,3 +176,10 @@ def test_each_mode_has_the_sessions_that_were_made(name, kinds):
     result = run(sorted(paths))
     assert Counter(session.kind for session in result.sessions) == kinds
     assert not result.bypass
+
+
+def test_a_log_without_a_line_of_it_is_told():
+    paths = [SAMPLE / "cli2.pcapng"]
+    result = run(paths, helps=Helps(ztunnel_logs=(str(SAMPLE / "truth.json"),)))
+    assert [p.severity for p in result.problems] == ["warning"]
+    assert "truth.json" in result.problems[0].message

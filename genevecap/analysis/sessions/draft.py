@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A session while it is put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...addresses import endpoint_text
+from ..connections import Endpoint
+from ..grouping import Connection
+from ..linking.legs import endpoint_address
+from ..ztunnel_log import LoggedConnection
+from .keys import OpenStream
+
+
+def text(endpoint: Endpoint) -> str:
+    """Return `ip:port` or `[ip6]:port`."""
+    return endpoint_text(endpoint_address(endpoint), endpoint.port)
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """A session that is being put together; numbers are indices into the mesh's lists."""
+
+    connection: Connection
+    outbound: int | None = None
+    kind: str = "unlinked"
+    outcome: str = "unknown"
+    origin: str = "unknown"
+    server: str | None = None
+    confidence: float = 0.0
+    hbone: int | None = None
+    stream: OpenStream | None = None
+    """The HTTP/2 stream, where keys opened it."""
+    onward: int | None = None
+    """Connection of a gateway to the server."""
+    inbound: int | None = None
+    logged: LoggedConnection | None = None
+    """ztunnel's own line for it."""
+    direct: int | None = None
+    """Plain connection that ztunnel opened for a passed-through one."""
