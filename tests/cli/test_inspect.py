@@ -2,13 +2,17 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 import threading
+import time
+from array import array
 from pathlib import Path
 
 import pytest
@@ -361,6 +365,16 @@ def test_rows_of_a_growing_pipe_come_as_they_are_written(samples):
     assert process.returncode == 0
 
 
+def wait_until_read(pipe):
+    """Wait until the other side has read all that was written, and a little for what it does."""
+    deadline = time.monotonic() + 60
+    left = array("i", [1])
+    while left[0] and time.monotonic() < deadline:
+        time.sleep(0.05)
+        fcntl.ioctl(pipe, termios.FIONREAD, left)
+    time.sleep(1)
+
+
 @pytest.mark.parametrize(
     "words", [("--packets", "--format", "json"), ("--format", "json")], ids=["packets", "summary"]
 )
@@ -377,8 +391,8 @@ def test_an_interrupt_prints_what_was_gathered(samples, words):
         if words[0] == "--packets":
             head = process.stdout.readline() + process.stdout.readline()
         else:
-            # Nothing shows that the summary waits for more input, so give it time to do so.
-            threading.Event().wait(1.5)
+            # Nothing shows that the summary waits for more input but that it took what there was.
+            wait_until_read(process.stdin)
             head = b""
         process.send_signal(signal.SIGINT)
         out, err = process.stdout.read(), process.stderr.read()
