@@ -30,7 +30,7 @@ from .hop_results import Hop
 from .identity import Paths
 from .legs import END_AT_ZTUNNEL, END_ON_LO, Leg, Legs
 from .losses import LossTable
-from .quantiles import BINS, ZERO, Quantiles, bin_of
+from .quantiles import QuantileTable
 from .segments import Array
 from .session_times import SessionTimes, Times, pooled
 from .sightings import IS_ANSWER, IS_SYN, Sightings
@@ -40,13 +40,10 @@ KINDS = ("pass", "encapsulate", "decapsulate", "redirect")
 
 _POINT_BITS = 13
 """Of a hop's code; there are at most 4096 SLL2 points a file, and far fewer in practice."""
-_ADDED_BINS = 2048
-_ADDED_ZERO = _ADDED_BINS // 2
 _KEPT_STAMP = 0.9
 """Share of equal time stamps from which on a kernel is said to have kept them."""
 _CLOCK_TIMES = 64
 """How often the clocks' uncertainty is asked for a hop, in a pass."""
-_NOBODY = np.iinfo(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,22 +93,6 @@ def name_of(hop: Hop) -> HopName:
 ClockUncertainty = Callable[[tuple[str, str], Array], int]
 
 
-class _Growing:
-    """A column of counts that gets longer as hops are met."""
-
-    def __init__(self, width: int, dtype: type, fill: int = 0) -> None:
-        shape = (0, width) if width > 1 else (0,)
-        self.values: Array = np.zeros(shape, dtype)
-        self._fill = fill
-
-    def reach(self, rows: int) -> None:
-        """Have at least so many rows."""
-        missing = rows - len(self.values)
-        if missing > 0:
-            more = np.full((missing, *self.values.shape[1:]), self._fill, self.values.dtype)
-            self.values = np.concatenate((self.values, more))
-
-
 class HopTable:
     """Counts times and losses between points; `result` says what they are."""
 
@@ -133,11 +114,8 @@ class HopTable:
         self._codes: dict[int, int] = {}
         self._known = np.zeros(0, np.int64)
         self._known_at = np.zeros(0, np.int64)
-        self._times = _Growing(BINS, np.int64)
-        self._added = _Growing(_ADDED_BINS, np.int64)
-        self._least = _Growing(1, np.int64, _NOBODY.max)
-        self._most = _Growing(1, np.int64, _NOBODY.min)
-        self._most_added = _Growing(1, np.int64, _NOBODY.min)
+        self._times = QuantileTable()
+        self._added = QuantileTable()
         self._losses = LossTable()
         self.meet(places)
 
@@ -190,25 +168,15 @@ class HopTable:
         code = (code << _POINT_BITS) | rows.point[b]
         hop = self._index(code)
         hops = len(self._codes)
-        for column in (self._times, self._added, self._least, self._most, self._most_added):
-            column.reach(hops)
         elapsed = rows.time_ns[b] - rows.time_ns[a]
+        self._times.add(hop, elapsed, hops)
         if self._sessions is not None:
             self._sessions.add(hop, rows.key[a], elapsed)
-        place = bin_of(elapsed)
-        least, most = _count(self._times.values, hop, place)
-        ends = np.flatnonzero((place == least[hop]) | (place == most[hop]))
-        np.minimum.at(self._least.values, hop[ends], elapsed[ends])
-        np.maximum.at(self._most.values, hop[ends], elapsed[ends])
         self._note_clocks(hop, rows.time_ns[a])
         # A piece is shorter than what it was cut from, which is no matter of headers.
         whole = np.flatnonzero(rows.length[a] == rows.length[b])
-        hop = hop[whole]
         added = rows.wire_bytes[b[whole]].astype(np.int64) - rows.wire_bytes[a[whole]]
-        place = np.clip(added + _ADDED_ZERO, 0, _ADDED_BINS - 1)
-        _, most = _count(self._added.values, hop, place)
-        ends = np.flatnonzero(place == most[hop])
-        np.maximum.at(self._most_added.values, hop[ends], added[ends])
+        self._added.add(hop[whole], added, hops)
 
     def _note_clocks(self, hop: Array, time_ns: Array) -> None:
         """Remember how uncertain the clocks were at the worst of times, of hops between hosts."""
@@ -240,7 +208,7 @@ class HopTable:
         for code, number in self._codes.items():
             hop = _split(code)
             place = (hop.leg << 1 | hop.forward, hop.origin)
-            slowest[place] = max(slowest[place], int(self._most.values[number]))
+            slowest[place] = max(slowest[place], self._times.most(number))
         return slowest
 
     def result(self, dropped: Callable[[int], bool]) -> tuple[Hop, ...]:
@@ -271,12 +239,10 @@ class HopTable:
         return {name: pooled(times) for name, times in parts.items()}
 
     def _hop(self, hop: _Code, number: int, lost: int | None) -> Hop:
-        counts = self._times.values[number]
-        times = Quantiles(counts, int(self._least.values[number]), int(self._most.values[number]))
+        times, added = self._times.of(number), self._added.of(number)
         origin, to = self.places[hop.origin], self.places[hop.to]
-        kept = int(counts[ZERO]) >= _KEPT_STAMP * times.count
+        kept = self._times.count_of(number, 0) >= _KEPT_STAMP * times.count
         measured = not (kept and hop.kind in {PASS, DECAPSULATE})
-        added = self._added.values[number]
         return Hop(
             origin=origin.name,
             to=to.name,
@@ -295,8 +261,8 @@ class HopTable:
             uncertainty_ns=times.median_uncertainty() + self._clock_ns[number]
             if measured
             else None,
-            added_p50_bytes=_added_median(added),
-            added_max_bytes=int(self._most_added.values[number]) if added.any() else None,
+            added_p50_bytes=added.at(0.5) if added.count else None,
+            added_max_bytes=added.largest if added.count else None,
         )
 
 
@@ -318,13 +284,6 @@ def _split(code: int) -> _Code:
     )
 
 
-def _added_median(counts: Array) -> int | None:
-    total = int(counts.sum())
-    if not total:
-        return None
-    return int(np.searchsorted(np.cumsum(counts), (total + 1) // 2)) - _ADDED_ZERO
-
-
 def _kinds(rows: Sightings, a: Array, b: Array) -> Array:
     before, after = rows.tunnels[a], rows.tunnels[b]
     here, there = rows.link[a], rows.link[b]
@@ -334,12 +293,3 @@ def _kinds(rows: Sightings, a: Array, b: Array) -> Array:
     kind[after < before] = DECAPSULATE
     found: Array = kind
     return found
-
-
-def _count(table: Array, row: Array, column: Array) -> tuple[Array, Array]:
-    """Add one to a table at each (row, column); return the first and last column hit by row."""
-    width = table.shape[1]
-    found = np.bincount(row * width + column, minlength=table.size).reshape(table.shape)
-    table += found
-    hit = found != 0
-    return np.argmax(hit, axis=1), width - 1 - np.argmax(hit[:, ::-1], axis=1)

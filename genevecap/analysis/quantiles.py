@@ -96,3 +96,47 @@ class Quantiles:
         low = max(floor(self.count / 2 - half), 1)
         high = min(ceil(self.count / 2 + half) + 1, self.count)
         return (self._bin(high)[1] - self._bin(low)[0] + 1) // 2
+
+
+class QuantileTable:
+    """Many distributions by number; values are added in any order."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros((0, BINS), np.int64)
+        self._least = np.zeros(0, np.int64)
+        self._most = np.zeros(0, np.int64)
+
+    def add(self, number: Array, values: Array, numbers: int) -> None:
+        """Count int64 values, each in the distribution of its number, which is below `numbers`."""
+        missing = numbers - len(self._counts)
+        if missing > 0:
+            more = np.zeros((missing, BINS), np.int64)
+            self._counts = np.concatenate((self._counts, more))
+            limits = np.iinfo(np.int64)
+            self._least = np.append(self._least, np.full(missing, limits.max))
+            self._most = np.append(self._most, np.full(missing, limits.min))
+        place = bin_of(values)
+        found = np.bincount(number * BINS + place, minlength=self._counts.size)
+        self._counts += found.reshape(self._counts.shape)
+        # Only values in the outermost bins can be the smallest or the largest.
+        hit = found.reshape(self._counts.shape) != 0
+        first, last = np.argmax(hit, axis=1), BINS - 1 - np.argmax(hit[:, ::-1], axis=1)
+        ends = np.flatnonzero((place == first[number]) | (place == last[number]))
+        np.minimum.at(self._least, number[ends], values[ends])
+        np.maximum.at(self._most, number[ends], values[ends])
+
+    def of(self, number: int) -> Quantiles:
+        """Return the distribution of a number that was added to."""
+        return Quantiles(self._counts[number], self.least(number), self.most(number))
+
+    def least(self, number: int) -> int:
+        """Return its smallest value."""
+        return int(self._least[number])
+
+    def most(self, number: int) -> int:
+        """Return its largest value."""
+        return int(self._most[number])
+
+    def count_of(self, number: int, value: int) -> int:
+        """Return how many values fell into the bin of a value."""
+        return int(self._counts[number, bin_of(np.array([value]))[0]])
