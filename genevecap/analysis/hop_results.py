@@ -50,6 +50,25 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoundTrip:
+    """Times between segments and their acknowledgments, as one point saw both."""
+
+    point: str
+    leg: str
+    direction: str
+    """Of the segments: `forward` ones are answered by the end that the client called."""
+    kind: str
+    """`handshake` (SYN to SYN-ACK, or SYN-ACK to its acknowledgment) or `data`."""
+    packets: int
+    min_ns: int
+    p50_ns: int
+    p90_ns: int
+    p99_ns: int
+    max_ns: int
+    uncertainty_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Matching:
     """How well packets were recognised; sightings of TCP segments."""
 
@@ -76,6 +95,8 @@ class LatencyResult:
     """By direction and leg, those of one in the order in which packets pass them."""
     chains: tuple[tuple[int, ...], ...]
     """Indexes of hops that follow each other, as few chains as show every hop once."""
+    round_trips: tuple[RoundTrip, ...]
+    """What each point saw by itself."""
     matching: Matching
     sessions: tuple[SessionSummary, ...] = ()
     """Sessions of the mesh that the hops inside proxies were read off, with their time budgets."""

@@ -26,6 +26,7 @@ from .linking.legs import Sorter, Views
 from .progress import Progress
 from .results import Problem
 from .roles import PointRole, RoleSigns
+from .round_trips import RoundTrips
 from .run_clocks import RunClocks, run_clocks
 from .segments import SYN, Array, column
 from .select import Selector
@@ -140,6 +141,7 @@ def _measure(
         clocks=clocks.clocks,
         hops=hops,
         chains=chains(hops),
+        round_trips=run.trips.result(run.inputs.points.names),
         matching=run.matching(),
         sessions=tuple(sessions),
         problems=tuple(problems),
@@ -163,6 +165,7 @@ class _Run:
     reader: SideBySide = field(init=False)
     legs: Legs = field(init=False)
     matcher: Matcher = field(init=False)
+    trips: RoundTrips = field(init=False)
     tracker: ConnectionTracker = field(default_factory=ConnectionTracker)
     table: HopTable | None = None
     twins: Array = field(default_factory=lambda: np.zeros(0, bool))
@@ -173,6 +176,7 @@ class _Run:
         self.reader = SideBySide(self.inputs, correct=correct, observe=self._observe)
         self.legs = Legs(self.window_ns)
         self.matcher = Matcher(self.legs, self.window_ns)
+        self.trips = RoundTrips(self.legs)
         self.matcher.close_ns = max(self.matcher.close_ns, self.clocks.close_ns)
 
     def read(self) -> bool:
@@ -186,12 +190,14 @@ class _Run:
             interrupted = True
         for paths in self.matcher.finish():
             self._take(paths)
+        self.trips.count(self.twins, last=True)
         return interrupted
 
-    def _observe(self, batch: Batch, segments: BatchSegments) -> None:
+    def _observe(self, batch: Batch, segments: BatchSegments, time_ns: Array) -> None:
         """Follow connections, and let roles have their sample: of SYNs those of lowest numbers."""
         kept = bool(self.inputs.selector)
         self.tracker.update(batch.frames, batch.decoded, batch.capture, kept=kept)
+        self.trips.take(segments, time_ns)
         syns = segments.rows[(segments.flags & SYN) != 0]
         if len(syns):
             sequence = column(batch.decoded, "tcp_sequence", batch.decoded.count)[syns]
@@ -219,7 +225,9 @@ class _Run:
                 )
             else:
                 self.table.meet(places)
-        self.table.update(self._without_twins(paths), self.reader.spans)
+        paths = self._without_twins(paths)
+        self.table.update(paths, self.reader.spans)
+        self.trips.count(self.twins)
 
     def _without_twins(self, paths: Paths) -> Paths:
         """Leave out sightings of interfaces that another point shows too."""

@@ -17,7 +17,7 @@ from enum import IntEnum
 import numpy as np
 
 from .segments import Array, mix
-from .sightings import HBONE, OUTBOUND, TOWARDS_SERVER, UPWARD, Openings, Sightings
+from .sightings import HBONE, OUTBOUND, TOWARDS_SERVER, UPWARD, Exchange, Openings, Sightings
 
 MAX_NAMES = 4
 """Pairs of endpoints that one connection can have: more that open alike are strangers."""
@@ -66,17 +66,23 @@ class Legs:
 
     def settle(self, rows: Sightings) -> None:
         """Give sightings their connection: one key and one meaning of upward, in place."""
+        self.rename(rows)
         upward = (rows.traits & UPWARD) != 0
-        if len(self._renamed):
-            at = np.searchsorted(self._renamed, rows.key)
-            at[at == len(self._renamed)] = 0
-            renamed = np.flatnonzero(self._renamed[at] == rows.key)
-            names = self._names[at[renamed]]
-            same = self._client_is_upward(rows.key[renamed]) == self._client_is_upward(names)
-            upward[renamed] = upward[renamed] == same
-            rows.key[renamed] = names
-            rows.traits = (rows.traits & ~np.uint8(UPWARD)) | (upward * np.uint8(UPWARD))
         rows.content = mix(rows.content ^ rows.key ^ np.where(upward, np.uint64(0), _DOWN))
+
+    def rename(self, rows: Sightings | Exchange) -> None:
+        """Give all endpoints of one connection one key, and one meaning of upward, in place."""
+        if not len(self._renamed):
+            return
+        at = np.searchsorted(self._renamed, rows.key)
+        at[at == len(self._renamed)] = 0
+        renamed = np.flatnonzero(self._renamed[at] == rows.key)
+        names = self._names[at[renamed]]
+        same = self._client_is_upward(rows.key[renamed]) == self._client_is_upward(names)
+        upward = (rows.traits[renamed] & UPWARD) != 0
+        others = rows.traits[renamed] & ~np.uint8(UPWARD)
+        rows.traits[renamed] = others | ((upward == same) * np.uint8(UPWARD))
+        rows.key[renamed] = names
 
     def describe(self, keys: Array, traits: Array) -> tuple[Array, Array]:
         """Return leg (uint8) and whether it is the client's direction (bool) of settled rows."""

@@ -63,8 +63,8 @@ class SideBySide:
     inputs: Inputs
     correct: Correction | None = None
     """Puts times on the common clock; None where all captures have one."""
-    observe: Callable[[Batch, BatchSegments], None] | None = None
-    """Told of every batch."""
+    observe: Callable[[Batch, BatchSegments, Array], None] | None = None
+    """Told of every batch, with the times of its frames on the common clock."""
     slack_ns: int = SLACK_NS
     segments: int = 0
     """Segments read so far."""
@@ -99,9 +99,9 @@ class SideBySide:
             range(first, first + batch.decoded.count),
             kept=bool(self.inputs.selector),
         )
-        if self.observe is not None:
-            self.observe(batch, segments)
         time_ns = self._times(batch, segments, reader)
+        if self.observe is not None:
+            self.observe(batch, segments, time_ns)
         going.append(reader)
         if not len(segments):
             return

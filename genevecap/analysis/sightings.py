@@ -128,6 +128,34 @@ class Openings:
         )
 
 
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """Segments as one point sees who answers whom."""
+
+    time_ns: Array
+    key: Array
+    traits: Array
+    point: Array
+    end: Array
+    """uint32: sequence number after the segment."""
+    length: Array
+    acknowledgment: Array
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.time_ns)
+
+    @staticmethod
+    def concatenate(parts: list[Exchange]) -> Exchange:
+        """Return all rows of several pieces, in order."""
+        return Exchange(
+            **{
+                f.name: np.concatenate([getattr(part, f.name) for part in parts])
+                for f in fields(Exchange)
+            }
+        )
+
+
 class View:
     """Columns of a batch as arrays, made once: batches are used again and again."""
 
@@ -198,6 +226,9 @@ class BatchSegments:
         stamped = (self._of("tcp_options") & np.uint8(TcpOption.TIMESTAMPS)) != 0
         self._stamp = self._of("tcp_timestamp") * stamped
         self._echo = self._of("tcp_timestamp_echo") * stamped
+        control = self._control = self.flags & (SYN | FIN | RST)
+        self._length = self._of("payload_bytes") + ((control & SYN) != 0) + ((control & FIN) != 0)
+        self._traits = self._traits_of(control)
 
     def __len__(self) -> int:
         """Return the number of segments."""
@@ -213,17 +244,15 @@ class BatchSegments:
         time_ns: of every frame of the batch, on the common clock.  link_bytes: octets of the link
         header by capture point, to be left out of `wire_bytes`.
         """
-        control = self.flags & (SYN | FIN | RST)
-        length = self._of("payload_bytes") + ((control & SYN) != 0) + ((control & FIN) != 0)
         return Sightings(
             time_ns=np.array(time_ns[self._chosen]),
             key=self._key,
             ends=self._key.astype(np.uint32),
-            content=self._content(control, length),
+            content=self._content(),
             sequence=np.array(self._of("tcp_sequence")),
-            length=length.astype(np.uint32),
+            length=self._length.astype(np.uint32),
             point=self.point.astype(np.int16),
-            traits=self._traits(control),
+            traits=self._traits,
             tunnels=np.array(self._of("tunnel_count")),
             ttl=np.array(self._of("inner_ttl")),
             identification=self._of("inner_id").astype(np.uint16),
@@ -254,20 +283,34 @@ class BatchSegments:
             ends=np.stack((self._source[rows], self._destination[rows]), axis=1),
         )
 
-    def _content(self, control: Array, length: Array) -> Array:
+    def exchange(self, time_ns: Array, halvings: int) -> Exchange:
+        """Return the segments of some connections, half as many with each of `halvings`."""
+        chosen = (self._key & np.uint64((1 << halvings) - 1)) == 0
+        rows = np.flatnonzero(chosen)
+        return Exchange(
+            time_ns=time_ns[self._chosen][rows],
+            key=self._key[rows],
+            traits=self._traits[rows],
+            point=self.point[rows],
+            end=(self._of("tcp_sequence")[rows] + self._length[rows]).astype(np.uint32),
+            length=self._length[rows],
+            acknowledgment=self._of("tcp_acknowledgment")[rows],
+        )
+
+    def _content(self) -> Array:
         """Mix what neither NAT nor encapsulation nor offloads change.
 
         PSH, FIN, CWR and URG move to another piece when a segment is cut; options such as MSS are
         clamped on the way; so of the flags only SYN and RST count.
         """
-        kind = (control & (SYN | RST)) | (length == 0)
+        kind = (self._control & (SYN | RST)) | (self._length == 0)
         stamps = (self._stamp.astype(np.uint64) << _THIRTY_TWO) | self._echo
         rest = (self._of("tcp_acknowledgment").astype(np.uint64) << _THIRTY_TWO) | (
             self._of("tcp_window").astype(np.uint32) << np.uint32(8) | kind
         )
         return mix((stamps * _ODD_1) ^ rest)
 
-    def _traits(self, control: Array) -> Array:
+    def _traits_of(self, control: Array) -> Array:
         source, destination = self._of("inner_source_port"), self._of("inner_destination_port")
         towards = destination < source
         special = np.zeros(len(self), np.uint8)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..analysis.select import Selector
     from ..decode.settings import DecodeSettings
 
-TABLES = ("hops", "chains", "clocks", "matching")
+TABLES = ("hops", "chains", "round_trips", "clocks", "matching")
 
 _NS = 10**9
 
@@ -109,6 +109,9 @@ def latency(
             outcome.add(ExitCode.INTERRUPTED)
         if not result.captures:  # nothing of any input could be read
             raise NothingToSay
+        if not result.hops and not result.round_trips:
+            outcome.add(ExitCode.NOT_ENOUGH_DATA)
+            click.echo("error: no TCP segment was answered here: nothing to measure", err=True)
         sink.pieces(_pieces(result, table, per_session, output))
     return outcome.code
 

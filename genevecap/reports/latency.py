@@ -13,11 +13,11 @@ from .text import cells, count, duration, moment, plural, printable, shorten
 
 if TYPE_CHECKING:
     from ..analysis.clock import ClockSegment
-    from ..analysis.hop_results import Hop, LatencyResult
+    from ..analysis.hop_results import Hop, LatencyResult, RoundTrip
 
 SCHEMA = "genevecap/latency/1"
 
-TABLES = ("hops", "chains", "clocks", "matching")
+TABLES = ("hops", "chains", "round_trips", "clocks", "matching")
 """Lists that `--table` offers; csv and ndjson give the first one."""
 
 CSV_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -41,6 +41,19 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "added_max_bytes",
     ),
     "chains": ("leg", "direction", "hops"),
+    "round_trips": (
+        "point",
+        "leg",
+        "direction",
+        "kind",
+        "packets",
+        "min_ns",
+        "p50_ns",
+        "p90_ns",
+        "p99_ns",
+        "max_ns",
+        "uncertainty_ns",
+    ),
     "clocks": (
         "host",
         "reference",
@@ -67,6 +80,7 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
 _TIMES = ("min_ns", "p50_ns", "p90_ns", "p99_ns", "max_ns", "uncertainty_ns")
 _WAYS_SHOWN = 24
 _HOPS_SHOWN = 40
+_TRIPS_SHOWN = 12
 _MOST_SEGMENTS = 10_000
 
 
@@ -82,6 +96,7 @@ def document(result: LatencyResult, only: str | None = None) -> Row:
         "clocks": rows(result, "clocks"),
         "hops": rows(result, "hops"),
         "chains": rows(result, "chains"),
+        "round_trips": rows(result, "round_trips"),
         "matching": fields(result.matching),
         "sessions": [session_row(session) for session in result.sessions],
         "interrupted": result.interrupted,
@@ -101,6 +116,8 @@ def rows(result: LatencyResult, name: str) -> list[Row]:
             }
             for chain in result.chains
         ]
+    if name == "round_trips":
+        return [fields(trip) for trip in result.round_trips]
     if name == "clocks":
         return [clock_row(clock) for clock in result.clocks]
     return [fields(result.matching)]
@@ -147,6 +164,8 @@ def lines(result: LatencyResult, style: Style, only: str | None = None) -> Itera
         yield from _hops(result.hops, style)
     elif only == "chains":
         yield from _ways(result, style, len(result.chains))
+    elif only == "round_trips":
+        yield from _round_trips(result.round_trips, style)
     elif only == "clocks":
         yield from _clocks(result, style, _MOST_SEGMENTS)
     elif only is not None:
@@ -172,8 +191,24 @@ def _whole(result: LatencyResult, style: Style) -> Iterator[str]:
             "Clocks", f"relative to that of {printable(result.clocks[0].reference)}"
         )
         yield from _clocks(result, style, _MOST_SEGMENTS)
-    if not result.hops:
-        return
+    if result.hops:
+        yield from _hops_in_full(result, style)
+    else:
+        yield ""
+        yield from style.prose(
+            "No packet was seen at two points, so there is no hop to measure: give captures of"
+            " several points. What one point sees by itself is how long answers took."
+        )
+    if result.round_trips:
+        yield ""
+        yield style.heading("Round trips", "from one point to the end that answers, and back")
+        yield from _round_trips(result.round_trips[:_TRIPS_SHOWN], style)
+        if len(result.round_trips) > _TRIPS_SHOWN:
+            more = len(result.round_trips) - _TRIPS_SHOWN
+            yield style.paint(f"{more} more: --table round_trips", "dim")
+
+
+def _hops_in_full(result: LatencyResult, style: Style) -> Iterator[str]:
     yield ""
     yield style.heading("Ways", "median times between points; =: between nodes, ±N B: a tunnel")
     yield from _ways(result, style, _WAYS_SHOWN)
@@ -296,6 +331,54 @@ def _hops(hops: Sequence[Hop], style: Style) -> list[str]:
         Column(title="bytes", right=True, drop=7),
     )
     return table(columns, [_hop_cells(hop) for hop in hops], style)
+
+
+def _round_trips(trips: Sequence[RoundTrip], style: Style) -> list[str]:
+    columns = (
+        Column(title="point", floor=12, middle=True),
+        Column(title="leg"),
+        Column(title="direction", drop=1),
+        Column(title="what"),
+        Column(title="answered by"),
+        Column(title="packets", right=True),
+        Column(title="min", right=True, drop=2),
+        Column(title="p50", right=True),
+        Column(title="±", right=True, drop=4),
+        Column(title="p90", right=True, drop=3),
+        Column(title="p99", right=True),
+        Column(title="max", right=True, drop=2),
+    )
+    shown = [
+        [
+            printable(trip.point),
+            trip.leg,
+            trip.direction,
+            trip.kind,
+            _ANSWERED_BY[trip.leg, trip.direction],
+            count(trip.packets),
+            duration(trip.min_ns),
+            duration(trip.p50_ns),
+            duration(trip.uncertainty_ns),
+            duration(trip.p90_ns),
+            duration(trip.p99_ns),
+            duration(trip.max_ns),
+        ]
+        for trip in trips
+    ]
+    return table(columns, shown, style)
+
+
+_ANSWERED_BY = {
+    ("outbound", "forward"): "ztunnel, if it intercepts",
+    ("outbound", "reverse"): "client",
+    ("hbone", "forward"): "server's ztunnel",
+    ("hbone", "reverse"): "client's ztunnel",
+    ("waypoint", "forward"): "server's ztunnel",
+    ("waypoint", "reverse"): "waypoint",
+    ("inbound", "forward"): "server",
+    ("inbound", "reverse"): "server's ztunnel",
+}
+"""By leg and direction of what is answered."""
 
 
 def _hop_cells(hop: Hop) -> list[str]:
