@@ -27,7 +27,7 @@ from .progress import Progress
 from .results import Problem
 from .roles import PointRole, RoleSigns
 from .round_trips import RoundTrips
-from .run_clocks import RunClocks, run_clocks
+from .run_clocks import RunClocks, can_be_read_again, run_clocks
 from .segments import SYN, Array, column
 from .select import Selector
 from .session_times import SessionTimes, Times
@@ -40,7 +40,7 @@ from .sessions.mesh import Mesh
 from .sessions.modes import Modes
 from .sessions.residence import Residence
 from .sidebyside import SideBySide
-from .sightings import BatchSegments
+from .sightings import HBONE, BatchSegments
 from .signs import SYNS_KEPT
 from .summary import capture_summary
 
@@ -124,7 +124,11 @@ def _measure(
     clocks = run_clocks(asked.inputs(_say_nothing), assumed or {})
     by_session = None if times is None else SessionTimes()
     run = _Run(asked.inputs(note), window_ns, clocks, by_session)
+    if not all(map(can_be_read_again, asked.specs)):
+        run.tracker = ConnectionTracker()
     interrupted = run.read()
+    if run.tracker is None and run.may_have_sessions() and not interrupted:
+        run.tracker, interrupted = _follow_connections(asked.inputs(_say_nothing))
     known = run.signs.result()
     inside, sessions = run.inside(known)
     hops = in_travel_order((*run.hops(), *(hop for hop, _ in inside)))
@@ -149,6 +153,26 @@ def _measure(
     )
 
 
+def _follow_connections(inputs: Inputs) -> tuple[ConnectionTracker, bool]:
+    """Read everything again for what links legs; tell whether an interrupt ended that early.
+
+    Following connections takes ten times as long as matching packets, so it is done only where it
+    can lead to something.
+    """
+    tracker, kept = ConnectionTracker(), bool(inputs.selector)
+
+    def observe(batch: Batch, _segments: BatchSegments, _time_ns: Array) -> None:
+        tracker.update(batch.frames, batch.decoded, batch.capture, kept=kept)
+
+    try:
+        # Side by side as before, so that points get the same numbers.
+        for _ in SideBySide(inputs, observe=observe).pieces():
+            pass
+    except KeyboardInterrupt:
+        return tracker, True
+    return tracker, False
+
+
 def _say_nothing(_problem: Problem) -> None:
     """Leave what goes wrong with a capture to the second reading."""
 
@@ -166,7 +190,11 @@ class _Run:
     legs: Legs = field(init=False)
     matcher: Matcher = field(init=False)
     trips: RoundTrips = field(init=False)
-    tracker: ConnectionTracker = field(default_factory=ConnectionTracker)
+    tracker: ConnectionTracker | None = None
+    """Follows connections meanwhile, where that cannot be done later."""
+    hbone: bool = False
+    plain: bool = False
+    """Whether there are segments of port 15008, and others."""
     table: HopTable | None = None
     twins: Array = field(default_factory=lambda: np.zeros(0, bool))
 
@@ -195,8 +223,9 @@ class _Run:
 
     def _observe(self, batch: Batch, segments: BatchSegments, time_ns: Array) -> None:
         """Follow connections, and let roles have their sample: of SYNs those of lowest numbers."""
-        kept = bool(self.inputs.selector)
-        self.tracker.update(batch.frames, batch.decoded, batch.capture, kept=kept)
+        if self.tracker is not None:
+            kept = bool(self.inputs.selector)
+            self.tracker.update(batch.frames, batch.decoded, batch.capture, kept=kept)
         self.trips.take(segments, time_ns)
         syns = segments.rows[(segments.flags & SYN) != 0]
         if len(syns):
@@ -226,6 +255,9 @@ class _Run:
             else:
                 self.table.meet(places)
         paths = self._without_twins(paths)
+        hbone = (paths.rows.traits & HBONE) != 0
+        self.hbone |= bool(hbone.any())
+        self.plain |= not hbone.all()
         self.table.update(paths, self.reader.spans)
         self.trips.count(self.twins)
 
@@ -242,10 +274,16 @@ class _Run:
             return ()
         return self.table.result(self._dropped)
 
+    def may_have_sessions(self) -> bool:
+        """Tell whether there can be legs on both sides of a proxy."""
+        return self.hbone and self.plain
+
     def inside(
         self, roles: Sequence[PointRole]
     ) -> tuple[Sequence[tuple[Hop, Times]], Sequence[SessionSummary]]:
         """Return hops inside proxies and servers with their times, and the sessions they are of."""
+        if self.tracker is None:
+            return (), ()
         twins = {role.index for role in roles if role.twin_of is not None}
         connections = group(half for half in self.tracker.halves if half.point not in twins)
         clock = CommonClock(self.clocks.clocks, [point.host for point in self.inputs.points.points])

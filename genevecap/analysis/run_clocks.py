@@ -86,7 +86,7 @@ def run_clocks(inputs: Inputs, assumed: Mapping[str, int]) -> RunClocks:
     if len(named) < 2 and not _names_hosts(manifest):
         _refuse_strangers(assumed, named)
         return RunClocks()
-    once = [spec.path for spec in inputs.specs if not _repeatable(spec)]
+    once = [spec.path for spec in inputs.specs if not can_be_read_again(spec)]
     if once:
         return RunClocks(_assumed_only(named, assumed, once[0]))
     samples = ClockSamples(inputs)
@@ -139,7 +139,7 @@ def _names_hosts(manifest: Manifest | None) -> bool:
     return manifest is not None and any(entry.given.host for entry in manifest.entries)
 
 
-def _repeatable(spec: CaptureSpec) -> bool:
+def can_be_read_again(spec: CaptureSpec) -> bool:
     """Tell whether an input is a file; what cannot be opened is told when it is read."""
     try:
         return spec.path != "-" and (Path(spec.path).is_file() or not Path(spec.path).exists())

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from .flows import clock_row, session_row
 from .layout import Column, Style, table
 from .machine import Row, fields
+from .round_trips import round_trip_lines
 from .text import cells, count, duration, moment, plural, printable, shorten
 
 if TYPE_CHECKING:
     from ..analysis.clock import ClockSegment
-    from ..analysis.hop_results import Hop, LatencyResult, RoundTrip
+    from ..analysis.hop_results import Hop, LatencyResult
 
 SCHEMA = "genevecap/latency/1"
 
@@ -165,7 +166,7 @@ def lines(result: LatencyResult, style: Style, only: str | None = None) -> Itera
     elif only == "chains":
         yield from _ways(result, style, len(result.chains))
     elif only == "round_trips":
-        yield from _round_trips(result.round_trips, style)
+        yield from round_trip_lines(result.round_trips, style)
     elif only == "clocks":
         yield from _clocks(result, style, _MOST_SEGMENTS)
     elif only is not None:
@@ -202,7 +203,7 @@ def _whole(result: LatencyResult, style: Style) -> Iterator[str]:
     if result.round_trips:
         yield ""
         yield style.heading("Round trips", "from one point to the end that answers, and back")
-        yield from _round_trips(result.round_trips[:_TRIPS_SHOWN], style)
+        yield from round_trip_lines(result.round_trips[:_TRIPS_SHOWN], style)
         if len(result.round_trips) > _TRIPS_SHOWN:
             more = len(result.round_trips) - _TRIPS_SHOWN
             yield style.paint(f"{more} more: --table round_trips", "dim")
@@ -331,54 +332,6 @@ def _hops(hops: Sequence[Hop], style: Style) -> list[str]:
         Column(title="bytes", right=True, drop=7),
     )
     return table(columns, [_hop_cells(hop) for hop in hops], style)
-
-
-def _round_trips(trips: Sequence[RoundTrip], style: Style) -> list[str]:
-    columns = (
-        Column(title="point", floor=12, middle=True),
-        Column(title="leg"),
-        Column(title="direction", drop=1),
-        Column(title="what"),
-        Column(title="answered by"),
-        Column(title="packets", right=True),
-        Column(title="min", right=True, drop=2),
-        Column(title="p50", right=True),
-        Column(title="±", right=True, drop=4),
-        Column(title="p90", right=True, drop=3),
-        Column(title="p99", right=True),
-        Column(title="max", right=True, drop=2),
-    )
-    shown = [
-        [
-            printable(trip.point),
-            trip.leg,
-            trip.direction,
-            trip.kind,
-            _ANSWERED_BY[trip.leg, trip.direction],
-            count(trip.packets),
-            duration(trip.min_ns),
-            duration(trip.p50_ns),
-            duration(trip.uncertainty_ns),
-            duration(trip.p90_ns),
-            duration(trip.p99_ns),
-            duration(trip.max_ns),
-        ]
-        for trip in trips
-    ]
-    return table(columns, shown, style)
-
-
-_ANSWERED_BY = {
-    ("outbound", "forward"): "ztunnel, if it intercepts",
-    ("outbound", "reverse"): "client",
-    ("hbone", "forward"): "server's ztunnel",
-    ("hbone", "reverse"): "client's ztunnel",
-    ("waypoint", "forward"): "server's ztunnel",
-    ("waypoint", "reverse"): "waypoint",
-    ("inbound", "forward"): "server",
-    ("inbound", "reverse"): "server's ztunnel",
-}
-"""By leg and direction of what is answered."""
 
 
 def _hop_cells(hop: Hop) -> list[str]:

@@ -7,7 +7,7 @@ import json
 
 from genevecap.analysis.clock import ClockSegment, HostClock
 from genevecap.analysis.hop_order import chains, in_travel_order
-from genevecap.analysis.hop_results import Hop, LatencyResult, Matching
+from genevecap.analysis.hop_results import Hop, LatencyResult, Matching, RoundTrip
 from genevecap.reports import latency as report
 from genevecap.reports.layout import Style
 
@@ -39,6 +39,21 @@ def result(*hops, **changes):
     return LatencyResult(
         captures=(),
         clocks=clocks,
+        round_trips=(
+            RoundTrip(
+                point="p",
+                leg="hbone",
+                direction="forward",
+                kind="data",
+                packets=3,
+                min_ns=1,
+                p50_ns=2,
+                p90_ns=3,
+                p99_ns=4,
+                max_ns=5,
+                uncertainty_ns=1,
+            ),
+        ),
         hops=ordered,
         chains=chains(ordered),
         matching=matching,

@@ -9,6 +9,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from genevecap.cli.main import main
+from tests.build import packets as p
+from tests.build.captures import Pcapng
 
 
 def run(*words: str):
@@ -73,3 +75,22 @@ def test_one_that_cannot_be_read_and_one_that_can(samples: Path, tmp_path: Path)
     assert "Hops" in both.stdout
     alone = run(str(text))
     assert (alone.exit_code, alone.stdout) == (3, "")
+
+
+def test_nothing_to_measure(tmp_path: Path) -> None:
+    empty = tmp_path / "udp.pcapng"
+    w = Pcapng()
+    empty.write_bytes(w.section() + w.interface() + w.packet(p.ethernet(p.ipv4(p.udp(b"x")))))
+    done = run(str(empty))
+    assert done.exit_code == 4
+    assert "nothing to measure" in done.stderr
+
+
+def test_one_point_alone(samples: Path) -> None:
+    path = str(samples / "ztunnel-in-pod" / "cli.pcapng")
+    done = run(path, "--point", "*/lo", "--format", "json")
+    assert done.exit_code == 0
+    document = json.loads(done.stdout)
+    assert document["hops"] == []
+    assert {trip["point"] for trip in document["round_trips"]} == {"cli/lo"}
+    assert "No packet was seen at two points" in run(path, "--point", "*/lo").stdout
