@@ -57,6 +57,7 @@ _EBPF = {
     "conn3": _points(("ztunnel-b", "eth0"), ("node-b", "veth-ztunnel"), ("node-b", "veth-srv"),
                      ("srv", "eth0")),
 }  # fmt: skip
+_SECOND_SYN = _points(("node-b", "veth-ztunnel"), ("ztunnel-b", "eth0"))
 PLACES = {"in-pod": _IN_POD, "iptables-geneve": _IPTABLES_GENEVE, "ebpf": _EBPF}
 
 
@@ -111,7 +112,10 @@ def check_places(found: dict[str, Any], seen: dict[sightings.Flow, Any]) -> None
 
     conn3 may get, in another namespace, the very port that some conn1 has: then both have the same
     ends, and the places of both are expected.
+    Where the wire lost the answer to conn2's SYN, a second SYN follows: with iptables and Geneve
+    the first answer has marked the connection by then, and the second SYN is not tunnelled.
     """
+    lost = {one["flow"] for one in found["wire_events"] if one["event"] == "drop"}
     places: defaultdict[sightings.Flow, set[Sighting]] = defaultdict(set)
     for flow in towards_server(found):
         if flow["conn3"] is None:
@@ -120,8 +124,10 @@ def check_places(found: dict[str, Any], seen: dict[sightings.Flow, Any]) -> None
         places[first_leg(found, flow)] |= expected(found["mode"], "conn1", pod)
         places[second["client"], second["dst"]] |= expected(found["mode"], "conn2", pod)
         places[third["client"], third["dst"]] |= expected(found["mode"], "conn3", pod)
-    for ends, expected_places in places.items():
-        assert set(seen[ends]) == expected_places, ends
+    for (source, target), expected_places in places.items():
+        again = found["mode"] == "iptables-geneve" and f"{target} > {source}" in lost
+        at = set(seen[source, target]) - (_SECOND_SYN - expected_places if again else set())
+        assert at == expected_places, (source, target, at ^ expected_places)
 
 
 def check_order(scenario: Scenario, found: dict[str, Any]) -> None:

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.lab.mesh import proxies, record, underlays, wire, workload
+from tests.lab.mesh import checks, proxies, record, underlays, wire, workload
 from tests.lab.mesh.modes import ebpf, geneve_devices, geneve_tap, in_pod, iptables_geneve
 from tests.lab.mesh.scenario import MODES, UNDERLAYS, VARIANTS, scenario
+from tests.lab.mesh.sightings import Sighting
 from tests.lab.mesh.topology import CLIENT, ZTUNNEL_A, Mesh
 from tests.lab.namespaces import LabError
 
@@ -336,3 +337,43 @@ def test_listening_ports():
         "   1: 0100007F:1F90 0100007F:9C40 01 00000000:00000000\n"
     )
     assert proxies.listening_ports(table) == {15001}
+
+
+# --- checks -----------------------------------------------------------------------------------
+
+
+SECOND_SYN = {Sighting("node-b", "veth-ztunnel"), Sighting("ztunnel-b", "eth0")}
+"""Without Geneve, because the answer that was lost had marked the connection."""
+
+
+@pytest.mark.parametrize(
+    ("more", "lost", "fits"),
+    [
+        (set(), [], True),
+        (SECOND_SYN, [], False),
+        (SECOND_SYN, ["10.244.2.5:15008 > 10.244.1.4:2000"], True),
+        (SECOND_SYN, ["10.244.1.4:2000 > 10.244.2.5:15008"], False),
+        ({Sighting("plain", "eth0")}, ["10.244.2.5:15008 > 10.244.1.4:2000"], False),
+    ],
+)
+def test_a_leg_is_seen_where_the_mode_puts_it_and_nowhere_else(more, lost, fits):
+    flow = {
+        "session_kind": "hbone", "name": "cli-001",
+        "conn1": {"pod": "cli", "client": "10.244.1.4:1000", "dst": "10.244.2.5:8080"},
+        "conn2": {"client": "10.244.1.4:2000", "dst": "10.244.2.5:15008"},
+        "conn3": {"client": "10.244.1.4:3000", "dst": "10.244.2.5:8080"},
+    }  # fmt: skip
+    found = {
+        "mode": "iptables-geneve", "family": 4, "addresses": {"srv": "10.244.2.5"},
+        "flows": [flow], "wire_events": [{"event": "drop", "flow": one} for one in lost],
+    }  # fmt: skip
+    seen = {
+        (flow[leg]["client"], flow[leg]["dst"]): checks.expected("iptables-geneve", leg, "cli")
+        for leg in ("conn1", "conn2", "conn3")
+    }
+    seen["10.244.1.4:2000", "10.244.2.5:15008"] |= more
+    if fits:
+        checks.check_places(found, seen)
+    else:
+        with pytest.raises(AssertionError, match="15008"):
+            checks.check_places(found, seen)
