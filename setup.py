@@ -24,6 +24,8 @@ KERNELS = (
     "genevecap.decode._kernel_tunnels",
     "genevecap.decode._kernel_driver",
     "genevecap.analysis._kernel_tables",
+    "genevecap.analysis._kernel_streams",
+    "genevecap.analysis._kernel_connections",
 )
 
 DIRECTIVES = {"language_level": 3}

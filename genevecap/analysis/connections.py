@@ -17,12 +17,14 @@ Where the handshake was not captured, the endpoints have to serve.
 from __future__ import annotations
 
 from array import array
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ..ambient import HBONE_PORT
 from ..columns import DecodedBatch, FrameBatch
+from ..kernels import load
 from .content import Stream, head
 from .records import Held, RecordReader
+from .results import Problem
 from .segments import ACK, FIN, RST, SYN, Segments, extract
 
 MAX_EVENTS = 512
@@ -64,9 +66,6 @@ class Half:
     """One direction of one connection, as one point saw it; offsets count payload from 0."""
 
     __slots__ = (
-        "_acknowledged",
-        "_base",
-        "_stream",
         "capture",
         "destination",
         "duplicates",
@@ -87,6 +86,7 @@ class Half:
         "packets",
         "peer_isn",
         "point",
+        "prefix",
         "records",
         "rst_ns",
         "source",
@@ -149,29 +149,83 @@ class Half:
         """Four numbers for each segment with new octets: begin and end offset, time, frame."""
         self.turns: list[Turn] = []
         self.records: RecordReader | None = None
+        self.prefix: tuple[int, int] | None = None
+        """Length and digest of what was captured from the first octet on; None where the first
+        octet is not known; of HBONE, whose octets say nothing, always of length 0."""
+
+
+class ConnectionTracker(Protocol):
+    """What both implementations offer: they turn segments into halves.
+
+    Memory grows with the directions of connections, at each point that saw them, and with the TLS
+    records on port 15008; never with the number of segments.
+    """
+
+    passed_over: int
+    """Segments of directions that were not followed, because there were too many."""
+
+    def update(
+        self, frames: FrameBatch, decoded: DecodedBatch, capture: int, *, kept: bool
+    ) -> None:
+        """Take the TCP segments of a batch of capture number `capture`, those that have a time.
+
+        kept: look only at rows that passed the selectors (`DecodedBatch.keep`).
+        """
+
+    def halves(self) -> list[Half]:
+        """Return all halves, in the order they were met; what is missing so far is given up."""
+
+
+def connection_tracker(most: int = MAX_HALVES) -> ConnectionTracker:
+    """Return a compiled tracker where it was built, else a readable one.
+
+    most: halves that are followed.
+    """
+    kernel = load("genevecap.analysis._kernel_connections")
+    if kernel is None:
+        return ReadableTracker(most)
+    tracker: ConnectionTracker = kernel.KernelTracker(most)
+    return tracker
+
+
+def too_many(path: str, segments: int) -> Problem:
+    """Return what to tell of segments that were passed over; path: of the first capture."""
+    return Problem(
+        path=path,
+        severity="warning",
+        message=f"{path}: more connections than can be followed; {segments:,} segments of later "
+        "ones were left out (a filter, or captures of fewer points, make them fewer)",
+    )
+
+
+class _Follower:
+    """Fills in a half, segment by segment."""
+
+    __slots__ = ("_acknowledged", "_base", "half", "stream")
+
+    def __init__(self, half: Half) -> None:
+        self.half = half
+        self.stream = Stream()
         self._base: int | None = None
-        self._stream = Stream()
+        """Sequence number of offset 0."""
         self._acknowledged = -1
 
-    @property
-    def prefix(self) -> tuple[int, int] | None:
-        """Length and digest of what was captured from the first octet on.
-
-        None where the first octet is not known; of HBONE, whose octets say nothing, always of
-        length 0.
-        """
-        if self.isn is None:
-            return None
-        first = self._stream.first
-        return first.digested, first.value
+    def finish(self) -> None:
+        """Give up what is missing, and say what was captured."""
+        half = self.half
+        if half.isn is not None:
+            half.prefix = self.stream.first.digested, self.stream.first.value
+        if half.records is not None:
+            half.records.finish()
 
     def offset_of(self, sequence: int) -> int:
         """Return a sequence number as an offset into the stream, near the furthest octet seen."""
         base = self._base if self._base is not None else sequence
-        distance = (sequence - base - self.highest) & _MASK_32
+        highest = self.half.highest
+        distance = (sequence - base - highest) & _MASK_32
         if distance >= _HALF_32:
             distance -= 1 << 32
-        return self.highest + distance
+        return highest + distance
 
     def opens(self, isn: int) -> bool:
         """Tell whether a SYN with this sequence number is of this connection."""
@@ -181,30 +235,33 @@ class Half:
         self, sequence: int, acknowledgment: int, flags: int, time_ns: int, mss: int
     ) -> None:
         """Learn the initial sequence numbers from a SYN or SYN-ACK."""
-        self.syn_count += 1
-        self.mss = mss
-        if self.isn is None:
-            self.syn_ns = time_ns
-            self.isn = sequence
+        half = self.half
+        half.syn_count += 1
+        half.mss = mss
+        if half.isn is None:
+            half.syn_ns = time_ns
+            half.isn = sequence
+            half.is_client = not flags & ACK
             self._base = (sequence + 1) & _MASK_32
-            self.is_client = not flags & ACK
         if flags & ACK:
-            self.peer_isn = (acknowledgment - 1) & _MASK_32
+            half.peer_isn = (acknowledgment - 1) & _MASK_32
 
     def take_ack(self, sequence: int, acknowledgment: int, flags: int, time_ns: int) -> None:
         """Learn the peer's initial sequence number from the first ACK, or begin in the middle."""
+        half = self.half
         if self._base is None:
             self._base = sequence
-        elif self.isn is not None and self.peer_isn is None and flags & ACK:
-            self.peer_isn = (acknowledgment - 1) & _MASK_32
-            self.handshake = time_ns
+        elif half.isn is not None and half.peer_isn is None and flags & ACK:
+            half.peer_isn = (acknowledgment - 1) & _MASK_32
+            half.handshake = time_ns
 
     def take_fin(self, sequence: int, payload: int, time_ns: int, frame: int) -> None:
         """Learn from a FIN where the direction ends."""
-        if self.fin_ns is None:
-            self.fin_ns, self.fin_frame = time_ns, frame
-            if self.isn is not None:
-                self.total = max(self.offset_of(sequence) + payload, 0)
+        half = self.half
+        if half.fin_ns is None:
+            half.fin_ns, half.fin_frame = time_ns, frame
+            if half.isn is not None:
+                half.total = max(self.offset_of(sequence) + payload, 0)
 
     def add_payload(
         self,
@@ -216,67 +273,58 @@ class Half:
         frame: int,
     ) -> None:
         """Take a segment with payload: `octets` were captured of its `length`."""
+        half, stream = self.half, self.stream
         begin = self.offset_of(sequence)
         if begin < 0:
-            self.duplicates += 1
+            half.duplicates += 1
             return
-        if self.records is not None:
-            self.records.add(begin, octets, length, time_ns)
+        if half.records is not None:
+            half.records.add(begin, octets, length, time_ns)
         turn = None
-        if begin >= self.highest and acknowledgment != self._acknowledged:
+        if begin >= half.highest and acknowledgment != self._acknowledged:
             turn = self._turn(begin, octets, time_ns)
-        digesting = self.isn is not None and self.records is None
-        if not self._stream.add(begin, octets if digesting else b"", length):
-            self.duplicates += 1
+        digesting = half.isn is not None and half.records is None
+        if not stream.add(begin, octets if digesting else b"", length):
+            half.duplicates += 1
             return
-        self.frontier, self.highest = self._stream.first.end, self._stream.highest
-        self.last_payload_ns = time_ns
+        half.frontier, half.highest = stream.first.end, stream.highest
+        half.last_payload_ns = time_ns
         if turn is not None:
             self._acknowledged = acknowledgment
-            if len(self.turns) < MAX_TURNS:
-                self.turns.append(turn)
-        if len(self.events) >= 4 * MAX_EVENTS:
-            del self.events[-4:]
-        self.events.extend((begin, begin + length, time_ns, frame))
+            if len(half.turns) < MAX_TURNS:
+                half.turns.append(turn)
+        if len(half.events) >= 4 * MAX_EVENTS:
+            del half.events[-4:]
+        half.events.extend((begin, begin + length, time_ns, frame))
 
     def _turn(self, begin: int, octets: bytes, time_ns: int) -> Turn:
-        first = self._stream.first
-        known = self.isn is not None and first.digested == begin
-        marks = () if self.records is not None else head(octets)
+        first = self.stream.first
+        known = self.half.isn is not None and first.digested == begin
+        marks = () if self.half.records is not None else head(octets)
         return Turn(begin, time_ns, marks, first.value if known else None)
 
 
-class ConnectionTracker:
-    """Turns segments into halves.
-
-    Memory grows with the directions of connections, at each point that saw them, and with the TLS
-    records on port 15008; never with the number of segments.
-    """
+class ReadableTracker:
+    """The tracker as objects."""
 
     def __init__(self, most: int = MAX_HALVES) -> None:
         """Follow nothing yet; most: halves that are followed."""
         self.passed_over = 0
-        """Segments of directions that were not followed, because there were too many."""
         self._most = most
-        self._halves: list[Half] = []
-        self._current: dict[tuple[int, int, bool], Half] = {}
+        self._all: list[_Follower] = []
+        self._current: dict[tuple[int, int, bool], _Follower] = {}
         self._held = Held()
 
-    @property
     def halves(self) -> list[Half]:
-        """All halves, in the order they were met; what was missing so far is given up."""
-        for half in self._halves:
-            if half.records is not None:
-                half.records.finish()
-        return self._halves
+        """See `ConnectionTracker`."""
+        for follower in self._all:
+            follower.finish()
+        return [follower.half for follower in self._all]
 
     def update(
         self, frames: FrameBatch, decoded: DecodedBatch, capture: int, *, kept: bool
     ) -> None:
-        """Take the TCP segments of a batch of capture number `capture`.
-
-        kept: look only at rows that passed the selectors (`DecodedBatch.keep`).
-        """
+        """See `ConnectionTracker`."""
         s = extract(frames, decoded, capture, kept=kept)
         buffer, offsets = frames.buffer, frames.offset
         captured = frames.captured_bytes
@@ -292,12 +340,13 @@ class ConnectionTracker:
             row, point, frame, time_ns, key, upward, sequence, acknowledgment, flags, payload,
             payload_offset, wire_bytes, vni,
         ) in enumerate(rows):  # fmt: skip
-            half = current.get((point, key, upward))
-            if half is None or (flags & SYN and not half.opens(sequence)):
-                if len(self._halves) >= self._most:
+            follower = current.get((point, key, upward))
+            if follower is None or (flags & SYN and not follower.opens(sequence)):
+                if len(self._all) >= self._most:
                     self.passed_over += 1
                     continue
-                half = self._begin(s, i)
+                follower = self._begin(s, i)
+            half = follower.half
             half.packets += 1
             half.wire_bytes += wire_bytes
             half.last_ns = max(half.last_ns, time_ns)
@@ -305,22 +354,20 @@ class ConnectionTracker:
                 half.vnis.add(vni)
             start = sequence
             if flags & SYN:
-                half.take_syn(sequence, acknowledgment, flags, time_ns, int(s.mss[i]))
+                follower.take_syn(sequence, acknowledgment, flags, time_ns, int(s.mss[i]))
                 start = (sequence + 1) & _MASK_32  # of data beside it (RFC 7413)
             else:
-                half.take_ack(sequence, acknowledgment, flags, time_ns)
+                follower.take_ack(sequence, acknowledgment, flags, time_ns)
             if payload:
                 begin = offsets[row] + payload_offset
-                end = min(offsets[row] + captured[row], begin + payload)
-                half.add_payload(
-                    start, payload, bytes(buffer[begin:end]), acknowledgment, time_ns, frame
-                )
+                octets = buffer[begin : min(offsets[row] + captured[row], begin + payload)]
+                follower.add_payload(start, payload, bytes(octets), acknowledgment, time_ns, frame)
             if flags & FIN:
-                half.take_fin(start, payload, time_ns, frame)
+                follower.take_fin(start, payload, time_ns, frame)
             if flags & RST and half.rst_ns is None:
                 half.rst_ns = time_ns
 
-    def _begin(self, s: Segments, i: int) -> Half:
+    def _begin(self, s: Segments, i: int) -> _Follower:
         version = int(s.version[i])
         source = Endpoint(version, int(s.source_hi[i]), int(s.source_lo[i]), int(s.source_port[i]))
         destination = Endpoint(
@@ -342,6 +389,7 @@ class ConnectionTracker:
         half.ttl = int(s.ttl[i])
         if HBONE_PORT in (source.port, destination.port):
             half.records = RecordReader(self._held)
-        self._current[half.point, half.key, half.upward] = half
-        self._halves.append(half)
-        return half
+        follower = _Follower(half)
+        self._current[half.point, half.key, half.upward] = follower
+        self._all.append(follower)
+        return follower

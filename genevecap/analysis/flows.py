@@ -12,7 +12,7 @@ from ..capture.spec import CaptureSpec
 from ..decode import DecodeSettings
 from ..errors import GenevecapError
 from .clock import estimate
-from .connections import ConnectionTracker
+from .connections import ConnectionTracker, connection_tracker, too_many
 from .flow_results import FlowsResult
 from .grouping import Connection, group
 from .hbone.results import HboneReading
@@ -85,6 +85,8 @@ def flows(
     )
     reading = _Reading(inputs)
     interrupted = reading.read()
+    if reading.tracker.passed_over:
+        note(too_many(specs[0].path, reading.tracker.passed_over))
     ambient = reading.ambient()
     roles = reading.signs.result()
     named = [role.role for role in roles]
@@ -117,7 +119,7 @@ class _Reading:
     """What is gathered while the captures are read."""
 
     inputs: Inputs
-    tracker: ConnectionTracker = field(default_factory=ConnectionTracker)
+    tracker: ConnectionTracker = field(default_factory=connection_tracker)
     tables: SummaryTables = field(default_factory=summary_tables)
     syns: SynSightings = field(default_factory=SynSightings)
     signs: RoleSigns = field(init=False)
@@ -148,7 +150,7 @@ class _Reading:
 def _connections(reading: _Reading, roles: Sequence[PointRole]) -> list[Connection]:
     """Return all connections; of an interface that was captured twice one capture counts."""
     twins = {role.index for role in roles if role.twin_of is not None}
-    return group(half for half in reading.tracker.halves if half.point not in twins)
+    return group(half for half in reading.tracker.halves() if half.point not in twins)
 
 
 def _clock(

@@ -11,6 +11,9 @@ _LINGER_NS = 120_000_000_000
 """How long after its last packet a connection without handshake still takes halves of its
 endpoints."""
 
+_TRIED = 256
+"""Connections of the same endpoints that such a half is compared with, the last ones."""
+
 
 class Connection:
     """One TCP connection: its two directions at each point that saw it."""
@@ -104,7 +107,7 @@ class _Grouping:
     def add_without_handshake(self, half: Half) -> None:
         """Add a half to the connection of its endpoints that it overlaps, else to a new one."""
         found = self._by_key.get(half.key, [])
-        for connection in reversed(found):
+        for connection in reversed(found[-_TRIED:]):
             if connection.first_ns - _LINGER_NS <= half.first_ns <= connection.last_ns + _LINGER_NS:
                 break
         else:

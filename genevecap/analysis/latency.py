@@ -13,7 +13,7 @@ from ..capture.manifest import Manifest
 from ..capture.points import PointTable
 from ..capture.spec import CaptureSpec
 from ..decode import DecodeSettings
-from .connections import ConnectionTracker
+from .connections import ConnectionTracker, connection_tracker, too_many
 from .flow_results import SessionSummary
 from .grouping import group
 from .hop_order import chains, in_travel_order
@@ -125,10 +125,12 @@ def _measure(
     by_session = None if times is None else SessionTimes()
     run = _Run(asked.inputs(note), window_ns, clocks, by_session)
     if not all(map(can_be_read_again, asked.specs)):
-        run.tracker = ConnectionTracker()
+        run.tracker = connection_tracker()
     interrupted = run.read()
     if run.tracker is None and run.may_have_sessions() and not interrupted:
         run.tracker, interrupted = _follow_connections(asked.inputs(_say_nothing))
+    if run.tracker is not None and run.tracker.passed_over:
+        note(too_many(asked.specs[0].path, run.tracker.passed_over))
     known = run.signs.result()
     inside, sessions = run.inside(known)
     hops = in_travel_order((*run.hops(), *(hop for hop, _ in inside)))
@@ -159,7 +161,7 @@ def _follow_connections(inputs: Inputs) -> tuple[ConnectionTracker, bool]:
     Following connections takes ten times as long as matching packets, so it is done only where it
     can lead to something.
     """
-    tracker, kept = ConnectionTracker(), bool(inputs.selector)
+    tracker, kept = connection_tracker(), bool(inputs.selector)
 
     def observe(batch: Batch, _segments: BatchSegments, _time_ns: Array) -> None:
         tracker.update(batch.frames, batch.decoded, batch.capture, kept=kept)
@@ -285,7 +287,7 @@ class _Run:
         if self.tracker is None:
             return (), ()
         twins = {role.index for role in roles if role.twin_of is not None}
-        connections = group(half for half in self.tracker.halves if half.point not in twins)
+        connections = group(half for half in self.tracker.halves() if half.point not in twins)
         clock = CommonClock(self.clocks.clocks, [point.host for point in self.inputs.points.points])
         views = Views(roles, clock.correct)
         mesh = Mesh.of(Sorter(roles, connections).sort(connections))

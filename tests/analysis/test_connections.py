@@ -6,20 +6,29 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genevecap.analysis import connections
+from genevecap.analysis import connections, records
 from genevecap.analysis.connections import (
     MAX_EVENTS,
     MAX_TURNS,
     MAX_VNIS,
-    ConnectionTracker,
     Endpoint,
+    ReadableTracker,
+    connection_tracker,
 )
 from genevecap.analysis.content import MAX_STRETCHES, PRIME, head
+from genevecap.analysis.flows import flows
+from genevecap.analysis.inputs import Inputs
+from genevecap.analysis.latency import latency
+from genevecap.analysis.select import Selector
+from genevecap.capture.spec import CaptureSpec
+from genevecap.decode.settings import DecodeSettings
+from tests.properties.decoders import batch_of, decode_all, frames_of, kernel_decoder, mutated
 
 from .tracking import (
     ACK,
@@ -31,14 +40,18 @@ from .tracking import (
     SYN,
     SYN_ACK,
     Sighting,
+    batch,
     feed,
     half_of,
     halves_of,
+    kernel_tracker,
     said,
     stream,
 )
 
 DATA = bytes(range(256)) * 20
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+CAPTURES = sorted(SAMPLES.rglob("*.pcap*"))
 
 
 def digest(octets):
@@ -296,28 +309,42 @@ def test_what_is_kept_does_not_grow_with_segments():
         )
         for i in range(20_000)
     ]  # fmt: skip
-    half = half_of(rows)
+    tracker = feed(ReadableTracker(), rows)
+    (half,) = tracker.halves()
+    assert said(half) == said(half_of(rows))
     assert half.packets == 20_000
     assert len(half.events) <= 4 * MAX_EVENTS
     assert len(half.turns) <= MAX_TURNS
     assert len(half.vnis) == MAX_VNIS
-    assert len(half._stream._stretches) <= MAX_STRETCHES
+    assert len(tracker._all[0].stream._stretches) <= MAX_STRETCHES
 
 
 def test_halves_beyond_the_limit_are_counted_only():
-    tracker = feed(ConnectionTracker(3), [Sighting(sequence=i, flags=SYN) for i in range(5)])
-    assert [half.isn for half in tracker.halves] == [0, 1, 2]
-    assert tracker.passed_over == 2
+    rows = [Sighting(sequence=i, flags=SYN) for i in range(5)]
+    assert [half.isn for half in halves_of(rows, most=3)] == [0, 1, 2]
+    assert feed(ReadableTracker(3), rows).passed_over == 2
 
 
 def test_a_followed_half_goes_on_at_the_limit():
-    tracker = ConnectionTracker(1)
-    feed(tracker, [*stream(b"abc"), Sighting(point=1)])
-    assert (tracker.halves[0].total, tracker.passed_over) == (3, 1)
+    (half,) = halves_of([*stream(b"abc"), Sighting(point=1)], most=1)
+    assert half.total == 3
 
 
 def test_the_limit_is_a_number_of_halves():
-    assert ConnectionTracker()._most == connections.MAX_HALVES
+    assert ReadableTracker()._most == connections.MAX_HALVES
+    assert feed(connection_tracker(1), [Sighting(), Sighting(point=1)]).passed_over == 1
+
+
+@pytest.mark.parametrize("command", [flows, latency])
+def test_commands_say_what_was_left_out(command, monkeypatch):
+    monkeypatch.setattr(connection_tracker, "__defaults__", (5,))
+    told = []
+    path = SAMPLES / "ztunnel-in-pod" / "cli2.pcapng"
+    result = command([CaptureSpec.parse(str(path))], on_problem=told.append)
+    (problem,) = result.problems
+    assert told == [problem]
+    assert problem.severity == "warning"
+    assert problem.message.startswith(f"{path}: more connections than can be followed")
 
 
 # --- points, directions, selection ----------------------------------------------------------------
@@ -386,3 +413,133 @@ def test_hostile_segments(seed):
         assert half.total is None or half.total >= 0
         if half.records is not None:
             assert half.records._held.octets == 0
+
+
+# --- the compiled tracker -------------------------------------------------------------------------
+
+
+needs_kernel = pytest.mark.skipif(kernel_tracker() is None, reason="the kernel is not built")
+
+
+@needs_kernel
+@pytest.mark.parametrize("seed", range(12))
+def test_both_trackers_say_the_same_of_anything(seed):
+    """Few keys and small numbers, so that everything meets: holes, overlaps, reuse, records."""
+    rng = random.Random(seed)
+    data = b"".join(record(rng.randrange(1, 80)) for _ in range(400))
+    step, rows = rng.choice((7, 60, 700)), []
+    ahead = {}
+    for _ in range(2_000):
+        up, point, port = rng.random() < 0.5, rng.randrange(3), rng.choice((80, 15008))
+        place = ahead.get((up, point, port), 0) + rng.choice((0, 0, 0, 0, step, -step, 3 * step))
+        place = min(max(place, -5), len(data))
+        length = rng.choice((0, step, step, rng.randrange(2 * step)))
+        payload = data[max(place, 0) : max(place, 0) + length]
+        ahead[up, point, port] = place + len(payload)
+        if rng.random() < 0.004:
+            ahead[up, point, port] = 0
+        row = Sighting(
+            time_ns=rng.randrange(1000), point=point, destination=(4, 0, 2, port),
+            source=(4, 0, 1, 40000), sequence=place - 49 * (rng.random() < 0.002),
+            acknowledgment=rng.randrange(3), vni=rng.choice((-1, -1, 5, 7)),
+            flags=ACK if rng.random() < 0.97 else rng.randrange(1, 512), payload=payload,
+            captured=None if rng.random() < 0.8 else rng.randrange(len(payload) + 1),
+        )  # fmt: skip
+        rows.append(row if up else row.back())
+    halves_of([Sighting(sequence=-1, flags=SYN, source=(4, 0, 1, 40000),
+                        destination=(4, 0, 2, port)) for port in (80, 15008)] + rows,
+              size=rng.choice((1, 100, 4000)))  # fmt: skip
+
+
+@needs_kernel
+def test_the_compiled_table_grows():
+    rows = [
+        Sighting(source=(4 + i % 2 * 2, i, i << 40 | i, i % 65536), point=i % 5, sequence=i,
+                 payload=bytes([i % 256]) * (i % 40))
+        for i in range(6_000)
+    ]  # fmt: skip
+    halves = halves_of(rows + rows)
+    assert [half.packets for half in halves] == [2] * len(rows)
+
+
+@needs_kernel
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 4095, 4096, 4097, 8192, 10_001, 65_000])
+def test_long_segments_have_the_same_digest(size):
+    data = random.Random(size).randbytes(3 * size)
+    for cuts in ([(0, size), (size, 3 * size)], [(size, 3 * size), (0, size)]):
+        assert half_of(stream(data, cuts=cuts)).prefix == (len(data), digest(data))
+
+
+@needs_kernel
+@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_both_trackers_say_the_same_of_recorded_captures(path):
+    readable, kernel = ReadableTracker(), kernel_tracker()
+    problems = []
+    inputs = Inputs(
+        [CaptureSpec.parse(str(path))], DecodeSettings(), Selector(), problems.append, None
+    )
+    for read in inputs.batches():
+        for tracker in (readable, kernel):
+            tracker.update(read.frames, read.decoded, read.capture, kept=False)
+    assert problems == []
+    wanted = [said(half) for half in readable.halves()]
+    assert [said(half) for half in kernel.halves()] == wanted
+    assert [said(half) for half in kernel.halves()] == wanted  # asked again
+
+
+@needs_kernel
+def test_both_trackers_say_the_same_of_mutated_frames():
+    frames = [frame for path in CAPTURES[:4] for frame in frames_of(path, 400)]
+    readable, kernel = ReadableTracker(), kernel_tracker()
+    for seed in range(3):
+        read = batch_of(list(mutated(frames, 4_000, seed)))
+        for i in range(read.count):
+            read.time_ns[i] = i
+        for d in decode_all(kernel_decoder(), read):
+            for tracker in (readable, kernel):
+                tracker.update(read, d, seed, kept=False)
+    wanted = [said(half) for half in readable.halves()]
+    assert wanted
+    assert [said(half) for half in kernel.halves()] == wanted
+
+
+@needs_kernel
+def test_the_compiled_tracker_stays_in_its_batch():
+    """Offsets and counts that a batch does not have are refused or read as nothing."""
+    tracker = kernel_tracker()
+    frames, d = batch([Sighting(flags=SYN), Sighting(sequence=1, payload=b"abc" * 9)])
+    for offset, captured in ((-5, 20), (10, 4_000_000_000), (1 << 62, 5), (-(1 << 63), 1 << 31)):
+        frames.offset[1], frames.captured_bytes[1] = offset, captured
+        tracker.update(frames, d, 0, kept=False)
+    d.count = 3
+    with pytest.raises(ValueError, match="rows"):
+        tracker.update(frames, d, 0, kept=False)
+    d.count, d.tunnel_count[0], d.tunnel_start[0] = 2, 1, 4_000_000_000
+    with pytest.raises(ValueError, match="tunnels"):
+        tracker.update(frames, d, 0, kept=False)
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    ("module", "limit", "value"),
+    [
+        (records, "MAX_PENDING", 3),
+        (records, "MAX_PENDING_BYTES", 250),
+        (records, "MAX_HELD_BYTES", 400),
+        (records, "MAX_RECORDS", 13),
+        (connections, "MAX_EVENTS", 9),
+        (connections, "MAX_TURNS", 5),
+    ],
+)
+def test_both_trackers_have_the_same_limits(module, limit, value, monkeypatch):
+    monkeypatch.setattr(module, limit, value)
+    data = record(95) * 60
+    cuts = [(i, i + 100) for i in range(0, len(data), 100)]
+    rng = random.Random(7)
+    for _ in range(20):
+        some = rng.sample(cuts, 40)
+        rows = []
+        for port in (15008, 15008, 80):
+            rows += stream(data, cuts=some, destination=(4, 0, len(rows) + 9, port))
+        rows = [replace(s, acknowledgment=i) for i, s in enumerate(rows)]
+        halves_of(rng.sample(rows, len(rows)))

@@ -112,6 +112,19 @@ def test_without_handshake_long_after_another_is_another():
     assert groups(connection(), soon) == [({0, 1}, {0, 1})]
 
 
+def test_without_handshake_the_last_connections_of_its_endpoints_are_compared():
+    """A port may be used as often as it likes: that must not make grouping slow."""
+    used = [
+        row
+        for i in range(300)
+        for row in connection(1000 * i + 1, 1000 * i + 2, start=i * 1000 * SECOND_NS)
+    ]
+    late = connection(syns=False, point=1, start=50_000 * SECOND_NS)
+    early = connection(syns=False, point=1)
+    assert sum(reverse == {0, 1} for _, reverse in groups(used, late)) == 1
+    assert groups(used, early)[-1] == ({1}, {1})
+
+
 def test_without_handshake_the_higher_port_is_the_client():
     rows = connection(syns=False)
     (one,) = group(halves_of([row for row in rows if row.source == SERVER]))

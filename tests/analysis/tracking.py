@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TCP segments laid out as decoded batches by hand, and everything that a half says."""
+"""TCP segments laid out as decoded batches by hand, and everything that halves say.
+
+What is asked of halves is asked of both implementations, which must say the same.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from genevecap.analysis.connections import ConnectionTracker
+from genevecap.analysis.connections import MAX_HALVES, ReadableTracker
 from genevecap.columns import DecodedBatch, FrameBatch
+from genevecap.kernels import load
 
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 SYN_ACK = SYN | ACK
@@ -80,9 +84,22 @@ def feed(tracker, sightings, size=1000, *, kept=False, capture=0):
     return tracker
 
 
-def halves_of(sightings, **options):
+def kernel_tracker(most=MAX_HALVES):
+    """A new compiled tracker, or None where it was not built."""
+    module = load("genevecap.analysis._kernel_connections")
+    return None if module is None else module.KernelTracker(most)
+
+
+def halves_of(sightings, *, most=MAX_HALVES, **options):
     """Return the halves that these make."""
-    return feed(ConnectionTracker(), sightings, **options).halves
+    readable = feed(ReadableTracker(most), sightings, **options)
+    halves = readable.halves()
+    kernel = kernel_tracker(most)
+    if kernel is not None:
+        feed(kernel, sightings, **options)
+        assert [said(half) for half in kernel.halves()] == [said(half) for half in halves]
+        assert kernel.passed_over == readable.passed_over
+    return halves
 
 
 def half_of(sightings, **options):

@@ -15,7 +15,7 @@ from genevecap.analysis.summary import inspect
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import decoder_name
 
-from . import instructions, kinds
+from . import follow, instructions, kinds
 from .__main__ import main
 from .captures import cut, generate, generate_hops, repeated
 from .programs import Program
@@ -139,3 +139,9 @@ def test_latency_finds_what_the_generator_knows(tmp_path):
             assert getattr(hop, key) == row[key]
         for key in ("p50_ns", "p90_ns", "p99_ns"):
             assert getattr(hop, key) == pytest.approx(row[key], rel=0.01)
+
+
+def test_following_is_measured(capture, capsys):
+    follow.main([str(capture)])
+    said = capsys.readouterr().out
+    assert all(name in said for name in ("readable ", "compiled ", "memory ", "objects "))

@@ -12,7 +12,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from genevecap.analysis.connections import ConnectionTracker
+from genevecap.analysis.connections import connection_tracker
 from genevecap.analysis.grouping import group
 from genevecap.analysis.inputs import Inputs
 from genevecap.analysis.latency import latency
@@ -42,12 +42,12 @@ def times_of(folder):
     specs = [CaptureSpec.parse(str(path)) for path in sorted(folder.glob("*.pcapng.gz"))]
     specs = [spec for spec in specs if ".any-" not in spec.path]
     inputs = Inputs(on_one_clock(specs), DecodeSettings(), Selector(), pytest.fail)
-    tracker, signs = ConnectionTracker(), RoleSigns(inputs.points)
+    tracker, signs = connection_tracker(), RoleSigns(inputs.points)
     for batch in inputs.batches():
         signs.update(batch)
         tracker.update(batch.frames, batch.decoded, batch.capture, kept=False)
     roles = signs.result()
-    connections = group(tracker.halves)
+    connections = group(tracker.halves())
     views = Views(roles, lambda _point, times: times)
     mesh = Mesh.of(Sorter(roles, connections).sort(connections))
     drafts = Drafts(mesh, views, 0, Keys(None, (), views.at), Logs(()))

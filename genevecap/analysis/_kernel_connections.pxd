@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the compiled tracker keeps of halves; `connections` says what it means.
+
+cimport cython
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from genevecap._kernel_columns cimport BatchColumns, DecodedColumns, FrameColumns
+from ._kernel_streams cimport Octets, Reader, RecordBlockRef, Segment, Shared, Stream
+
+cdef enum:
+    HALVES_OF_CHUNK = 1024
+    EVENTS_OF_BLOCK = 4
+    VNIS = 8
+    HEADS = 8
+    ROWS = 128  # whose places are made before any of them is looked up
+    TURN_BYTES = 40  # of a TurnRow without heads
+
+cdef struct EventBlock:
+    EventBlock *next
+    int64_t values[16]
+
+ctypedef EventBlock *EventBlockRef
+
+# Only as many heads as there are are allocated.
+cdef struct TurnRow:
+    TurnRow *next
+    int64_t offset
+    int64_t time_ns
+    uint64_t prefix
+    int32_t known
+    int32_t heads
+    uint64_t head[8]
+
+ctypedef TurnRow *TurnRef
+
+# Bits of HalfRow.known: which of its fields hold something.
+cdef enum:
+    HAS_BASE = 1
+    HAS_ISN = 2
+    HAS_PEER = 4
+    HAS_HANDSHAKE = 8
+    HAS_FIN = 16
+    HAS_TOTAL = 32
+    HAS_RST = 64
+    HAS_PAYLOAD = 128
+    IS_CLIENT = 256
+
+cdef struct HalfRow:
+    # what nearly every segment touches
+    uint64_t key
+    int32_t point
+    uint8_t upward
+    uint8_t vni_count
+    uint16_t known
+    int64_t packets
+    int64_t wire_bytes
+    int64_t last_ns
+    uint32_t base
+    uint32_t isn
+    int64_t highest
+    int64_t acknowledged
+    Stream stream
+    EventBlock *last_events
+    int32_t event_count
+    int32_t turn_count
+    int64_t last_payload_ns
+    int64_t duplicates
+    Reader *reader
+    int32_t vnis[8]
+    # what few do
+    uint32_t peer_isn
+    int32_t capture
+    TurnRow *first_turn
+    TurnRow *last_turn
+    EventBlock *first_events
+    uint64_t source_hi
+    uint64_t source_lo
+    uint64_t destination_hi
+    uint64_t destination_lo
+    int32_t source_port
+    int32_t destination_port
+    uint8_t version
+    uint8_t ttl
+    uint16_t mss
+    int64_t syn_count
+    int64_t syn_ns
+    int64_t handshake_ns
+    int64_t fin_ns
+    int64_t fin_frame
+    int64_t rst_ns
+    int64_t total
+    int64_t first_ns
+    int64_t first_frame
+
+ctypedef HalfRow *HalfRef
+ctypedef HalfRow **HalfChunks
+ctypedef DecodedColumns *DecodedRef
+ctypedef uint64_t *Slots
+
+# What a segment's half is found by.
+cdef struct Place:
+    uint64_t key
+    uint64_t hash
+    uint8_t upward
+    uint8_t wanted
+
+ctypedef Place *PlaceRef
+
+cdef uint64_t mix(uint64_t value) noexcept nogil
+cdef uint64_t mix_endpoint(uint64_t hi, uint64_t lo, int64_t port) noexcept nogil
+@cython.locals(wide=uint64_t)
+cdef uint64_t hash_of(uint64_t key, uint32_t point, uint8_t upward) noexcept nogil
+@cython.locals(distance=uint32_t)
+cdef int64_t offset_of(HalfRow *h, uint32_t sequence) noexcept nogil
+cdef void take_syn(
+    HalfRow *h, uint32_t sequence, uint32_t acknowledgment, uint32_t flags, int64_t time_ns
+) noexcept nogil
+@cython.locals(i=int)
+cdef void note_vni(HalfRow *h, int32_t vni) noexcept nogil
+cdef object object_of(HalfRow *h, object held, object ends)
+@cython.locals(block=EventBlockRef, left=int64_t, count=int64_t)
+cdef object add_events(object events, HalfRow *h)
+@cython.locals(turn=TurnRef)
+cdef object add_turns(object turns, HalfRow *h)
+@cython.locals(block=RecordBlockRef, left=int64_t, count=int64_t)
+cdef object reader_of(Reader *r, object held)
+
+@cython.final
+cdef class KernelTracker:
+    cdef Shared shared
+    cdef HalfRow **chunks
+    cdef uint32_t chunk_count
+    cdef uint32_t used
+    cdef uint64_t *slots
+    cdef uint64_t mask
+    cdef uint64_t most
+    cdef uint64_t passed_over_
+    cdef int32_t most_events
+    cdef int32_t most_turns
+    cdef FrameColumns frames
+    cdef BatchColumns columns
+    cdef object bound_frames
+    cdef object bound_decoded
+    cdef object frames_kept
+    cdef object decoded_kept
+    cdef Octets octets
+    cdef int64_t octet_count
+    cdef int64_t tunnel_rows
+
+    cdef HalfRow *half_at(self, uint64_t number) noexcept nogil
+    @cython.locals(entry=uint64_t)
+    cdef HalfRow *likely_half(self, uint64_t tag) noexcept nogil
+    @cython.locals(slot=uint64_t, h=HalfRef)
+    cdef uint64_t slot_of(self, Place *p, int32_t point) noexcept nogil
+    @cython.locals(mask=uint64_t, slot=uint64_t, i=uint64_t, slots=Slots, h=HalfRef)
+    cdef int grow(self) except -1
+    @cython.locals(chunks=HalfChunks)
+    cdef int new_chunk(self) except -1
+    @cython.locals(r=DecodedRef, h=HalfRef)
+    cdef HalfRow *new_half(self, Place *p, uint64_t slot, size_t row, size_t i) except NULL
+    @cython.locals(row=size_t, r=DecodedRef, p=PlaceRef, slots=Slots)
+    cdef int make_places(
+        self, Place *places, size_t begin, size_t end, size_t first, bint kept
+    ) except -1
+    @cython.locals(
+        r=DecodedRef, h=HalfRef, slot=uint64_t, flags=uint32_t, start=uint32_t,
+        acknowledgment=uint32_t, time_ns=int64_t, length=int64_t, segment=Segment,
+    )
+    cdef int add(self, Place *p, size_t row, size_t i, int32_t capture) except -1
+    @cython.locals(begin=int64_t, end=int64_t)
+    cdef void find_octets(self, Segment *g, size_t i, int64_t payload_offset) noexcept nogil
+    @cython.locals(captured=int64_t)
+    cdef int add_payload(self, HalfRow *h, Segment *g, int64_t acknowledgment) except -1
+    @cython.locals(heads=int64_t, i=int64_t, turn=TurnRef)
+    cdef int add_turn(self, HalfRow *h, Segment *g, int64_t captured) except -1
+    @cython.locals(block=EventBlockRef, place=int32_t)
+    cdef int add_event(self, HalfRow *h, Segment *g) except -1

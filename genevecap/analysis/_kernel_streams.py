@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: Apache-2.0
+# cython: language_level=3, boundscheck=True, wraparound=False
+# cython: initializedcheck=False, cdivision=True
+# mypy: ignore-errors
+"""Streams of octets and the TLS records in them, compiled; `content` and `records` say the same.
+
+Signatures and types are in the `.pxd` beside this file.
+"""
+
+from __future__ import annotations
+
+import cython
+from cython.cimports.libc.stdlib import free, malloc
+from cython.cimports.libc.string import memcpy, memmove, memset
+
+from . import content, records
+
+MODULUS = cython.declare(Modulus)
+FACTOR = cython.declare(cython.ulonglong, content.FACTOR)
+
+set_modulus(cython.address(MODULUS), content.PRIME)
+
+if (
+    content.MAX_STRETCHES != STRETCHES
+    or content.HEAD_BLOCK_BYTES != 8
+    or records.HEADER_BYTES != HEADER_BYTES
+):
+    raise TypeError("kernels were built for other limits: build them anew")
+
+
+def take(a, octets):
+    """Return so much memory, a multiple of 8, all 0."""
+    if octets > a.left:
+        slab = cython.cast(cython.pointer(Slab), malloc(SLAB_BYTES))
+        if slab == cython.NULL:
+            raise MemoryError
+        slab.next = a.slabs
+        a.slabs = slab
+        a.place = cython.cast(cython.p_uchar, slab) + cython.sizeof(Slab)
+        a.left = SLAB_BYTES - cython.sizeof(Slab)
+    found = a.place
+    a.place += octets
+    a.left -= octets
+    memset(found, 0, octets)
+    return found
+
+
+def give_back(a):
+    """Free all of it."""
+    while a.slabs != cython.NULL:
+        slab = a.slabs
+        a.slabs = slab.next
+        free(slab)
+
+
+# --- `content.Stretch` and `content.Stream` -------------------------------------------------------
+
+
+def head_of(octets):
+    """Return the digest of a block of 8 octets."""
+    return multiply(cython.address(MODULUS), word_of(octets, 8), FACTOR)
+
+
+def append(s, octets, captured, length):
+    """Add the next `length` octets, of which so many were captured."""
+    if s.digested == s.end - s.begin:
+        while captured > 0:
+            count = captured if captured < DIGEST_BYTES else DIGEST_BYTES
+            s.value = add_residues(
+                cython.address(MODULUS),
+                s.value,
+                multiply(
+                    cython.address(MODULUS),
+                    digest_of(cython.address(MODULUS), octets, count),
+                    s.power,
+                ),
+            )
+            s.power = multiply(
+                cython.address(MODULUS), s.power, shift_of(cython.address(MODULUS), count)
+            )
+            s.digested += count
+            octets += count
+            captured -= count
+    s.end += length
+
+
+def join(s, later):
+    """Add a stretch that begins where this one ends."""
+    if s.digested == s.end - s.begin:
+        s.value = add_residues(
+            cython.address(MODULUS),
+            s.value,
+            multiply(cython.address(MODULUS), later.value, s.power),
+        )
+        s.power = multiply(cython.address(MODULUS), s.power, later.power)
+        s.digested += later.digested
+    s.end = later.end
+
+
+def stretch_at(s, at):
+    return s.others + (at - 1) if at else cython.address(s.first)
+
+
+def remove_other(s, at):
+    """Take stretch `at` away, at > 0."""
+    memmove(s.others + (at - 1), s.others + at, (s.other_count - at) * cython.sizeof(Stretch))
+    s.other_count -= 1
+
+
+def insert(a, s, g):
+    """Add a segment; return 1 where any of it was new.
+
+    g.captured: 0 where its octets are not to be digested.
+    """
+    at = s.other_count
+    while stretch_at(s, at).begin > g.begin:
+        at -= 1
+    if stretch_at(s, at).end < g.begin and s.other_count == STRETCHES - 1:
+        give_up_octets(s, s.others.begin if at else g.begin)
+        if at:
+            at -= 1
+    if stretch_at(s, at).end < g.begin:
+        if s.others == cython.NULL:
+            s.others = cython.cast(
+                cython.pointer(Stretch), take(a, (STRETCHES - 1) * cython.sizeof(Stretch))
+            )
+        at += 1
+        s.other_count += 1
+        memmove(s.others + at, s.others + (at - 1), (s.other_count - at) * cython.sizeof(Stretch))
+        current = stretch_at(s, at)
+        memset(current, 0, cython.sizeof(Stretch))
+        current.begin = g.begin
+        current.end = g.begin
+        current.power = 1
+    return fill_in(s, at, g)
+
+
+def fill_in(s, at, g):
+    """Add to stretch `at` what is missing behind it, joining those it reaches."""
+    new = 0
+    begin = g.begin
+    end = begin + g.length
+    current = stretch_at(s, at)
+    while True:
+        following = stretch_at(s, at + 1) if at < s.other_count else cython.NULL
+        limit = end
+        if following != cython.NULL and following.begin < end:
+            limit = following.begin
+        if limit > current.end:
+            place = current.end - begin
+            left = (limit - begin if limit - begin < g.captured else g.captured) - place
+            if left > 0:
+                append(current, g.octets + place, left, limit - current.end)
+            else:
+                append(current, cython.NULL, 0, limit - current.end)
+            new = 1
+        if following == cython.NULL or following.begin > current.end:
+            return new
+        join(current, following)
+        remove_other(s, at + 1)
+
+
+def give_up_octets(s, end):
+    """Let octets up to `end`, which are all in the first hole, count as seen."""
+    following = s.others
+    append(cython.address(s.first), cython.NULL, 0, end - s.first.end)
+    if end == following.begin:
+        join(cython.address(s.first), following)
+        remove_other(s, 1)
+
+
+# --- `records.RecordReader` -----------------------------------------------------------------------
+
+
+def begins_record(octets, count):
+    if count < HEADER_BYTES:
+        return False
+    length = octets[3] << 8 | octets[4]
+    return (
+        20 <= octets[0] <= 23
+        and octets[1] == 3
+        and (octets[2] == 1 or octets[2] == 3)
+        and 0 < length <= 18432
+    )
+
+
+def lose(r, frontier):
+    r.frontier = frontier
+    r.synchronised = 0
+    r.header_bytes = 0
+    r.is_open = 0
+    r.lost += 1
+
+
+def open_record(r):
+    """Begin the record whose header is there whole, if it is one."""
+    r.header_bytes = 0
+    if not begins_record(r.header, HEADER_BYTES):
+        return False
+    r.is_open = 1
+    r.open_type = r.header[0]
+    r.open_length = r.header[3] << 8 | r.header[4]
+    r.open_begin = r.frontier - HEADER_BYTES
+    r.open_begin_ns = r.begin_ns
+    return True
+
+
+def read_segment(h, r, g):
+    """Take a segment of a stream of records."""
+    if g.begin > r.frontier:
+        return postpone(h, r, g)
+    read_due(h, r, g, g.time_ns)
+    return take_due(h, r, g.time_ns, True)
+
+
+def postpone(h, r, g):
+    """Keep a segment that came before its turn."""
+    place = cython.address(r.pending)
+    while place[0] != cython.NULL and place[0].segment.begin < g.begin:
+        place = cython.address(place[0].next)
+    if place[0] != cython.NULL and place[0].segment.begin == g.begin:
+        if place[0].segment.length >= g.length:
+            return 0
+        release(h, r, place)
+    p = cython.cast(cython.pointer(Pending), malloc(cython.sizeof(Pending) + g.captured))
+    if p == cython.NULL:
+        raise MemoryError
+    p.segment = g[0]
+    p.segment.octets = cython.cast(cython.p_uchar, p + 1)
+    if g.captured:
+        memcpy(p + 1, g.octets, g.captured)
+    p.next = place[0]
+    place[0] = p
+    r.pending_count += 1
+    r.pending_bytes += g.captured
+    h.held += g.captured
+    while r.pending_count > h.most_pending or (
+        r.pending != cython.NULL
+        and (r.pending_bytes > h.most_pending_bytes or h.held > h.most_held)
+    ):
+        give_up_hole(h, r)
+    return 0
+
+
+def release(h, r, place):
+    p = place[0]
+    place[0] = p.next
+    r.pending_count -= 1
+    r.pending_bytes -= p.segment.captured
+    h.held -= p.segment.captured
+    free(p)
+
+
+def take_due(h, r, time_ns, came):
+    """Take what came early and is due now; came: what was missing came at that time."""
+    while r.pending != cython.NULL and r.pending.segment.begin <= r.frontier:
+        p = r.pending
+        read_due(h, r, cython.address(p.segment), time_ns if came else p.segment.time_ns)
+        release(h, r, cython.address(r.pending))
+    return 0
+
+
+def give_up_hole(h, r):
+    lose(r, r.pending.segment.begin)
+    return take_due(h, r, 0, False)
+
+
+def finish_reader(h, r):
+    """Go on behind all holes."""
+    while r.pending != cython.NULL:
+        give_up_hole(h, r)
+    return 0
+
+
+def read_due(h, r, g, time_ns):
+    """Take a segment that begins where everything was seen, or before."""
+    octets = g.octets
+    captured = g.captured
+    end = g.begin + g.length
+    skip = r.frontier - g.begin
+    missing = g.length - captured
+    if end <= r.frontier:
+        return 0
+    if captured > skip:
+        octets += skip
+        captured -= skip
+    else:
+        captured = 0
+    if not r.synchronised:
+        if skip or not begins_record(octets, captured):
+            r.frontier = end
+            return 0
+        r.synchronised = 1
+    if skip and not captured:
+        missing = end - r.frontier
+    read_octets(h, r, octets, captured, time_ns)
+    if missing and r.synchronised:
+        # Inside a record, octets that were not captured are only counted.
+        missing -= fill(h, r, missing, time_ns)
+        if missing:
+            lose(r, r.frontier)
+    r.frontier = end
+    return 0
+
+
+def read_octets(h, r, octets, size, time_ns):
+    place = 0
+    while place < size:
+        if not r.is_open:
+            if not r.header_bytes:
+                r.begin_ns = time_ns
+            got = HEADER_BYTES - r.header_bytes
+            if got > size - place:
+                got = size - place
+            memcpy(cython.address(r.header[r.header_bytes]), octets + place, got)
+            r.header_bytes += got
+            place += got
+            r.frontier += got
+            if r.header_bytes < HEADER_BYTES:
+                return 0
+            if not open_record(r):
+                lose(r, r.frontier + size - place)
+                return 0
+        place += fill(h, r, size - place, time_ns)
+    return 0
+
+
+def fill(h, r, available, time_ns):
+    """Take up to `available` octets into the open record; return how many."""
+    if not r.is_open:
+        return 0
+    left = r.open_begin + HEADER_BYTES + r.open_length - r.frontier
+    if available < left:
+        r.frontier += available
+        return available
+    r.frontier += left
+    r.is_open = 0
+    if r.rows < h.most_records:
+        add_record(h, r, time_ns if time_ns > r.open_begin_ns else r.open_begin_ns)
+    else:
+        r.dropped += 1
+    return left
+
+
+def add_record(h, r, end_ns):
+    place = r.rows % RECORDS_OF_BLOCK * 5
+    if place == 0:
+        block = cython.cast(
+            cython.pointer(RecordBlock), take(cython.address(h.arena), cython.sizeof(RecordBlock))
+        )
+        if r.last == cython.NULL:
+            r.first = block
+        else:
+            r.last.next = block
+        r.last = block
+    block = r.last
+    block.values[place] = r.open_type
+    block.values[place + 1] = r.open_length
+    block.values[place + 2] = r.open_begin
+    block.values[place + 3] = r.open_begin_ns
+    block.values[place + 4] = end_ns
+    r.rows += 1
+    return 0
