@@ -34,6 +34,14 @@ os.environ.pop("FORCE_COLOR", None)
 time.tzset()
 
 
+def recorded_set(name: str) -> Path:
+    """Return the folder of a recorded ambient set; skip the test where the sets are not here."""
+    folder = SHARED / "lab" / name
+    if not folder.is_dir():
+        pytest.skip(f"the recorded set {name} (../shared/lab beside the checkout) is not here")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """Folder of the sample captures."""

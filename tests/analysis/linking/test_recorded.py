@@ -11,11 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SHARED
+from tests.conftest import recorded_set
 
 from .truth import VARIANTS, compare, write_variant
-
-LAB = SHARED / "lab"
 
 SETS = {
     "ztunnel-1.24": "in-pod",
@@ -42,10 +40,7 @@ STORM_SHARE = 0.75
 
 @pytest.fixture(scope="module", params=SETS)
 def folder(request) -> Path:
-    path = LAB / request.param
-    if not path.is_dir():
-        pytest.skip(f"the recorded set {request.param} (../shared/lab) is not here")
-    return path
+    return recorded_set(request.param)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -90,9 +85,7 @@ def test_with_keys_every_stream_is_known(folder, tmp_path):
 
 
 def test_the_gateways_streams_are_sessions(tmp_path):
-    folder = LAB / "ztunnel-1.31-ingress"
-    if not folder.is_dir():
-        pytest.skip("the recorded set ztunnel-1.31-ingress (../shared/lab) is not here")
+    folder = recorded_set("ztunnel-1.31-ingress")
     result = compare(write_variant(folder, tmp_path, "full"), folder).result
     own = [s for s in result.sessions if s.origin == "gateway"]
     assert len(own) == 24
@@ -102,9 +95,7 @@ def test_the_gateways_streams_are_sessions(tmp_path):
 
 @pytest.mark.parametrize("files", ["nodes", "classic"])
 def test_a_pod_whose_own_connections_were_not_captured_is_no_gateway(files):
-    folder = LAB / "ztunnel-1.31"
-    if not folder.is_dir():
-        pytest.skip("the recorded set ztunnel-1.31 (../shared/lab) is not here")
+    folder = recorded_set("ztunnel-1.31")
     paths = (
         [folder / "nA.pcapng.gz", folder / "nB.pcapng.gz"]
         if files == "nodes"

@@ -26,7 +26,7 @@ from genevecap.analysis.sessions.mesh import Mesh
 from genevecap.analysis.sessions.residence import Residence
 from genevecap.capture.spec import CaptureSpec, on_one_clock
 from genevecap.decode import DecodeSettings
-from tests.conftest import ROOT, SHARED
+from tests.conftest import ROOT, recorded_set
 
 MS = 1_000_000
 PASSES = {
@@ -64,9 +64,7 @@ def times_of(folder):
 
 @pytest.mark.parametrize("name", ["ztunnel-1.24", "ztunnel-1.31"])
 def test_medians_are_those_that_keys_give(name):
-    folder = SHARED / "lab" / name
-    if not folder.is_dir():
-        pytest.skip(f"the recorded set {name} (../shared/lab) is not here")
+    folder = recorded_set(name)
     truth = json.loads((folder / "truth.json").read_text())
     found = times_of(folder)
     for key, reference in truth["proxy_captured_ms"].items():

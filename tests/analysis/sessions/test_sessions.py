@@ -29,7 +29,7 @@ from genevecap.analysis.sessions import (
 from genevecap.analysis.sessions.build import SessionBuilder
 from genevecap.analysis.ztunnel_log import LoggedConnection, LogPeer
 from genevecap.capture.spec import CaptureSpec, on_one_clock
-from tests.conftest import ROOT, SHARED
+from tests.conftest import ROOT, recorded_set
 
 SAMPLE = ROOT / "samples" / "ztunnel-in-pod"
 NAMES = ("cli", "cli2", "nA", "nB", "srv")
@@ -79,20 +79,20 @@ def test_without_the_servers_captures_nothing_is_made_up():
 
 @pytest.mark.parametrize("points", [("nA", "nB"), ("cli", "srv"), ("wp",)])
 def test_a_gateway_is_known_by_what_it_passes_on(points):
-    folder = SHARED / "lab" / "ztunnel-1.31-multinetwork"
+    folder = recorded_set("ztunnel-1.31-multinetwork")
     result = run([folder / f"{point}.pcapng.gz" for point in points])
     assert "multi-network" in {s.kind for s in result.sessions}
 
 
 def test_the_servers_pod_alone_tells_its_ztunnels_connections_from_its_callers():
-    result = run([SHARED / "lab" / "ztunnel-1.31" / "srv.pcapng.gz"])
+    result = run([recorded_set("ztunnel-1.31") / "srv.pcapng.gz"])
     assert sum(s.kind == "plaintext-inbound" for s in result.sessions) == 5
     assert not result.unlinked_legs
 
 
 def test_one_syn_without_an_answer_is_not_called_unreachable():
     """Istio's tunnel carries the SYN only; its answer goes past this device."""
-    result = run([SHARED / "lab" / "iptables-geneve" / "nB.istioin.pcap.gz"])
+    result = run([recorded_set("iptables-geneve") / "nB.istioin.pcap.gz"])
     assert [s.outcome for s in result.sessions] == ["unknown"] * 3
 
 
