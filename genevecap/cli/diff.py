@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ExitCode, UsageError
+from ..reports import capture_diff, encapsulation
+from .listed import pieces, table_option
 from .messages import Outcome
 from .options import (
     Inputs,
@@ -19,16 +20,13 @@ from .options import (
     output_options,
     selector_options,
 )
-from .output import NothingToSay, open_sink, output_style
+from .output import NothingToSay, open_sink
 from .progress import show_progress
 from .run_options import Runs, run_options
 
 if TYPE_CHECKING:
     from ..analysis.select import Selector
     from ..decode.settings import DecodeSettings
-
-TABLES = ("encapsulations", "observed", "latency", "features")
-CAPTURE_TABLES = ("hops", "segments", "sessions", "overhead", "findings")
 
 
 @click.group(
@@ -65,13 +63,7 @@ def diff() -> None:
     type=click.Choice(("ipv4", "ipv6")),
     help="Only this version of the outer IP header.  [default: both]",
 )
-@click.option(
-    "--table",
-    type=click.Choice(TABLES),
-    metavar="NAME",
-    help=f"One list, whole: {', '.join(TABLES)}. It is also the one that csv and ndjson give (the "
-    "first where it is not said).",
-)
+@table_option(encapsulation.TABLES)
 @selector_options
 @decode_options
 @output_options
@@ -96,7 +88,6 @@ def vxlan_vs_geneve(
     Below stands how the formats differ otherwise, with a source for each row.
     """
     from ..analysis.encapsulation import diff_encapsulations
-    from ..reports import encapsulation as report
 
     if options_bytes is not None and options_bytes % 4:
         raise UsageError(
@@ -120,7 +111,7 @@ def vxlan_vs_geneve(
             outcome.add(ExitCode.INTERRUPTED)
         if inputs.specs and not result.paths:  # nothing of any input could be read
             raise NothingToSay
-        sink.pieces(_pieces(report, result, table or TABLES[0], table, output))
+        sink.pieces(pieces(encapsulation, result, table, output))
     return outcome.code
 
 
@@ -131,13 +122,7 @@ def vxlan_vs_geneve(
     short_help="Two runs, hop by hop: before and after, one redirect mode and another.",
 )
 @run_options
-@click.option(
-    "--table",
-    type=click.Choice(CAPTURE_TABLES),
-    metavar="NAME",
-    help=f"One list, whole: {', '.join(CAPTURE_TABLES)}. It is also the one that csv and ndjson "
-    "give (the first where it is not said).",
-)
+@table_option(capture_diff.TABLES)
 @selector_options
 @decode_options
 @output_options
@@ -159,7 +144,6 @@ def captures(
     compared the exit code is 4.
     """
     from ..analysis.capture_diff import Reading, diff_captures
-    from ..reports import capture_diff as report
 
     outcome = Outcome()
     with suppress(NothingToSay), open_sink(output, [s.path for s in (*runs.a, *runs.b)]) as sink:
@@ -180,21 +164,6 @@ def captures(
             raise NothingToSay
         if not result.tells:
             outcome.add(ExitCode.NOT_ENOUGH_DATA)
-            click.echo(f"warning: {report.TOO_FEW}", err=True)
-        sink.pieces(_pieces(report, result, table or CAPTURE_TABLES[0], table, output))
+            click.echo(f"warning: {capture_diff.TOO_FEW}", err=True)
+        sink.pieces(pieces(capture_diff, result, table, output))
     return outcome.code
-
-
-def _pieces(
-    report: Any, result: Any, first: str, only: str | None, output: OutputChoice
-) -> Iterator[str]:
-    """Return a result in the form that was asked for; report: the module that views it."""
-    from ..reports import machine
-
-    if output.format == "json":
-        return machine.json_pieces(report.document(result, only))
-    if output.format == "ndjson":
-        return machine.ndjson_pieces(report.rows(result, first))
-    if output.format == "csv":
-        return machine.csv_pieces(report.CSV_COLUMNS[first], report.csv_rows(result, first))
-    return (f"{line}\n" for line in report.lines(result, output_style(output), only))

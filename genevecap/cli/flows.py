@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ExitCode
+from ..reports import flows as report
+from .listed import pieces, table_option
 from .messages import Outcome
 from .options import (
     Evidence,
@@ -22,15 +24,12 @@ from .options import (
     output_options,
     selector_options,
 )
-from .output import NothingToSay, open_sink, output_style
+from .output import NothingToSay, open_sink
 from .progress import show_progress
 
 if TYPE_CHECKING:
-    from ..analysis.flow_results import FlowsResult
     from ..analysis.select import Selector
     from ..decode.settings import DecodeSettings
-
-TABLES = ("sessions", "unlinked_legs", "bypass", "clocks")
 
 
 @click.command(
@@ -45,13 +44,7 @@ TABLES = ("sessions", "unlinked_legs", "bypass", "clocks")
     is_flag=True,
     help="Every session with its way and where its time went, the slowest first.",
 )
-@click.option(
-    "--table",
-    type=click.Choice(TABLES),
-    metavar="NAME",
-    help=f"One list, whole: {', '.join(TABLES)}. It is also the one that csv and ndjson give (the "
-    "first where it is not said).",
-)
+@table_option(report.TABLES)
 @selector_options
 @decode_options
 @output_options
@@ -92,22 +85,8 @@ def flows(
             outcome.add(ExitCode.INTERRUPTED)
         if not result.captures:  # nothing of any input could be read
             raise NothingToSay
-        sink.pieces(_pieces(result, table, per_session, output))
+        budgets = (
+            partial(report.budgets, result.sessions) if per_session and table is None else None
+        )
+        sink.pieces(pieces(report, result, table, output, budgets))
     return outcome.code
-
-
-def _pieces(
-    result: FlowsResult, only: str | None, per_session: bool, output: OutputChoice
-) -> Iterator[str]:
-    from ..reports import flows as report
-    from ..reports import machine
-
-    first = only or TABLES[0]
-    if output.format == "json":
-        return machine.json_pieces(report.document(result, only))
-    if output.format == "ndjson":
-        return machine.ndjson_pieces(report.rows(result, first))
-    if output.format == "csv":
-        return machine.csv_pieces(report.CSV_COLUMNS[first], report.csv_rows(result, first))
-    text = report.lines(result, output_style(output), only, per_session=per_session)
-    return (f"{line}\n" for line in text)

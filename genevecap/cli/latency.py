@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ExitCode
+from ..reports import latency as report
+from ..reports.flows import budgets as flow_budgets
+from .listed import pieces, table_option
 from .messages import Outcome
 from .options import (
     Inputs,
@@ -19,15 +22,12 @@ from .options import (
     output_options,
     selector_options,
 )
-from .output import NothingToSay, open_sink, output_style
+from .output import NothingToSay, open_sink
 from .progress import show_progress
 
 if TYPE_CHECKING:
-    from ..analysis.hop_results import LatencyResult
     from ..analysis.select import Selector
     from ..decode.settings import DecodeSettings
-
-TABLES = ("hops", "chains", "round_trips", "clocks", "matching")
 
 _NS = 10**9
 
@@ -61,13 +61,7 @@ _NS = 10**9
     is_flag=True,
     help="The time budget of every session of the mesh, the slowest first.",
 )
-@click.option(
-    "--table",
-    type=click.Choice(TABLES),
-    metavar="NAME",
-    help=f"One list, whole: {', '.join(TABLES)}. It is also the one that csv and ndjson give (the "
-    "first where it is not said).",
-)
+@table_option(report.TABLES)
 @selector_options
 @decode_options
 @output_options
@@ -112,26 +106,6 @@ def latency(
         if not result.hops and not result.round_trips:
             outcome.add(ExitCode.NOT_ENOUGH_DATA)
             click.echo("error: no TCP segment was answered here: nothing to measure", err=True)
-        sink.pieces(_pieces(result, table, per_session, output))
+        budgets = partial(flow_budgets, result.sessions) if per_session and table is None else None
+        sink.pieces(pieces(report, result, table, output, budgets))
     return outcome.code
-
-
-def _pieces(
-    result: LatencyResult, only: str | None, per_session: bool, output: OutputChoice
-) -> Iterator[str]:
-    from ..reports import latency as report
-    from ..reports import machine
-
-    first = only or TABLES[0]
-    if output.format == "json":
-        return machine.json_pieces(report.document(result, only))
-    if output.format == "ndjson":
-        return machine.ndjson_pieces(report.rows(result, first))
-    if output.format == "csv":
-        return machine.csv_pieces(report.CSV_COLUMNS[first], report.csv_rows(result, first))
-    style = output_style(output)
-    if per_session and only is None:
-        from ..reports.flows import budgets
-
-        return (f"{line}\n" for line in budgets(result.sessions, style))
-    return (f"{line}\n" for line in report.lines(result, style, only))

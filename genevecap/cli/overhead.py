@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ExitCode
+from ..reports import overhead as report
+from .listed import pieces, table_option
 from .messages import Outcome
 from .options import (
     Inputs,
@@ -19,15 +20,12 @@ from .options import (
     output_options,
     selector_options,
 )
-from .output import NothingToSay, open_sink, output_style
+from .output import NothingToSay, open_sink
 from .progress import show_progress
 
 if TYPE_CHECKING:
-    from ..analysis.overhead_results import OverheadResult
     from ..analysis.select import Selector
     from ..decode.settings import DecodeSettings
-
-TABLES = ("layers", "mtu", "sums", "vnis", "flows")
 
 
 @click.command(
@@ -42,13 +40,7 @@ TABLES = ("layers", "mtu", "sums", "vnis", "flows")
     help="MTU of the links at all capture points. Without it, what hosts announce in SYNs (their "
     "MSS), or the size of fragments.",
 )
-@click.option(
-    "--table",
-    type=click.Choice(TABLES),
-    metavar="NAME",
-    help=f"One list, whole: {', '.join(TABLES)}. It is also the one that csv and ndjson give (the "
-    "first where it is not said).",
-)
+@table_option(report.TABLES)
 @selector_options
 @decode_options
 @output_options
@@ -89,19 +81,5 @@ def overhead(
             outcome.add(ExitCode.INTERRUPTED)
         if not result.paths:  # nothing of any input could be read
             raise NothingToSay
-        sink.pieces(_pieces(result, table, output))
+        sink.pieces(pieces(report, result, table, output))
     return outcome.code
-
-
-def _pieces(result: OverheadResult, only: str | None, output: OutputChoice) -> Iterator[str]:
-    from ..reports import machine
-    from ..reports import overhead as report
-
-    first = only or TABLES[0]
-    if output.format == "json":
-        return machine.json_pieces(report.document(result, only))
-    if output.format == "ndjson":
-        return machine.ndjson_pieces(report.rows(result, first))
-    if output.format == "csv":
-        return machine.csv_pieces(report.CSV_COLUMNS[first], report.flat_rows(result, first))
-    return (f"{line}\n" for line in report.lines(result, output_style(output), only))

@@ -162,13 +162,8 @@ def _bypass(item: BypassSummary) -> Row:
 # --- text ------------------------------------------------------------------------------------
 
 
-def lines(
-    result: FlowsResult, style: Style, only: str | None = None, *, per_session: bool = False
-) -> Iterator[str]:
-    """Yield the answer, or one list of it, for people.
-
-    per_session: every session with its way and where its time went, the slowest first.
-    """
+def lines(result: FlowsResult, style: Style, only: str | None = None) -> Iterator[str]:
+    """Yield the answer, or one list of it, for people."""
     if only == "sessions":
         yield from _sessions(result.sessions, style)
     elif only == "unlinked_legs":
@@ -177,8 +172,6 @@ def lines(
         yield from _bypasses(result.bypass, style)
     elif only == "clocks":
         yield from _clocks(result.clocks, style)
-    elif per_session:
-        yield from budgets(result.sessions, style)
     else:
         yield from _whole(result, style)
 

@@ -113,7 +113,7 @@ def rows(result: OverheadResult, name: str) -> list[Row]:
     return made
 
 
-def flat_rows(result: OverheadResult, name: str) -> Iterator[Row]:
+def csv_rows(result: OverheadResult, name: str) -> Iterator[Row]:
     """Yield the same for CSV: nested values in columns of their own, or counted."""
     for row in rows(result, name):
         if name == "layers":
