@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..capture.linktypes import ETHERNET
 from ..capture.spec import CaptureSpec
-from ..capture.writer import PcapngWriter, PcapWriter
+from ..capture.writer import CaptureWriter, PcapngWriter, PcapWriter
 from ..columns import DecodedBatch, FrameBatch, TunnelKind
 from ..decode import DecodeSettings
 from ..decode.rewrite import Kept, Rewritten, decapsulated, encapsulated
@@ -69,7 +70,7 @@ class Conversion:
         self._spec = spec
         self._to = None if to is None else FORMATS[to]
         self._vni = vni
-        self._writer: PcapngWriter | PcapWriter = PcapngWriter() if pcapng else PcapWriter()
+        self._writer: CaptureWriter = PcapngWriter() if pcapng else PcapWriter()
         self._pcapng = pcapng
         self._kept: Counter[str] = Counter()
         self._converted = 0
@@ -164,9 +165,9 @@ class Conversion:
             if point.dropped:
                 place = (number, point.interface, point.link_type)
                 yield self._writer.dropped(place, point.dropped)
-        if isinstance(self._writer, PcapWriter) and self.was_read:
+        if self.was_read:
             points = self._inputs.points.points
-            yield self._writer.end(points[0].link_type if points else 1)
+            yield self._writer.end(points[0].link_type if points else ETHERNET)
 
 
 _ORDINARY = frozenset(("no tunnel", "nothing to change"))

@@ -7,8 +7,8 @@ Both writers return what is to be appended to the file, and write no file themse
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
 
 from ..columns import NO_TIME
 from ..errors import UsageError
@@ -42,15 +42,18 @@ Place = tuple[int, str | None, int]
 """An interface: a number that tells it from others, its name, its link type."""
 
 
-class CaptureWriter(Protocol):
-    """What both formats offer."""
+class CaptureWriter(ABC):
+    """What both formats offer; what a format has no place for is no octets, as here."""
 
-    def begin(self, comments: Sequence[str], application: str) -> bytes:
+    def begin(self, _comments: Sequence[str], _application: str, /) -> bytes:
         """Return what the file begins with; comments are on the capture as a whole."""
+        return b""
 
-    def secrets(self, key_log: bytes) -> bytes:
+    def secrets(self, _key_log: bytes, /) -> bytes:
         """Return a TLS key log."""
+        return b""
 
+    @abstractmethod
     def packet(
         self,
         place: Place,
@@ -58,27 +61,36 @@ class CaptureWriter(Protocol):
         data: bytes,
         wire_bytes: int,
         comments: Sequence[str],
+        /,
     ) -> bytes:
-        """Return a packet of an interface."""
+        """Return a packet of an interface.
 
-    def dropped(self, place: Place, packets: int) -> bytes:
+        Raises UsageError where the format has no place for it.
+        """
+
+    def dropped(self, _place: Place, _packets: int, /) -> bytes:
         """Return how many packets an interface lost."""
+        return b""
+
+    def end(self, _link_type: int, /) -> bytes:
+        """Return what the file ends with; link_type: of a file without packets."""
+        return b""
 
 
-class PcapngWriter:
+class PcapngWriter(CaptureWriter):
     """One section in little-endian order; each interface is described before its first packet."""
 
     def __init__(self) -> None:
         self._interfaces: dict[tuple[Place, bool], int] = {}
 
-    def begin(self, comments: Sequence[str], application: str) -> bytes:
+    def begin(self, comments: Sequence[str], application: str, /) -> bytes:
         """See `CaptureWriter`."""
         options = [(OPT_COMMENT, _text(comment)) for comment in comments]
         options.append((SHB_USERAPPL, _text(application)))
         body = struct.pack("<IHHq", BYTE_ORDER_MAGIC, 1, 0, -1)
         return _block(SECTION_HEADER, body + _options(options))
 
-    def secrets(self, key_log: bytes) -> bytes:
+    def secrets(self, key_log: bytes, /) -> bytes:
         """See `CaptureWriter`."""
         return _block(
             DECRYPTION_SECRETS, struct.pack("<II", TLS_KEY_LOG, len(key_log)) + _padded(key_log)
@@ -91,6 +103,7 @@ class PcapngWriter:
         data: bytes,
         wire_bytes: int,
         comments: Sequence[str],
+        /,
     ) -> bytes:
         """See `CaptureWriter`; a packet without a time says so in a comment."""
         if time_ns == NO_TIME:
@@ -104,7 +117,7 @@ class PcapngWriter:
         options = _options([(OPT_COMMENT, _text(comment)) for comment in comments])
         return described + _block(ENHANCED_PACKET, head + _padded(data) + options)
 
-    def dropped(self, place: Place, packets: int) -> bytes:
+    def dropped(self, place: Place, packets: int, /) -> bytes:
         """See `CaptureWriter`."""
         number, described = self._interface(place, False)
         body = struct.pack("<III", number, 0, 0)
@@ -137,19 +150,14 @@ _EARLY_OFFSET_S = 2**63 // _NS + 1
 """Seconds before 1970 that reach back to the first int64 nanosecond."""
 
 
-class PcapWriter:
-    """Classic pcap with nanoseconds: one link type, no comments, no names."""
+class PcapWriter(CaptureWriter):
+    """Classic pcap with nanoseconds: one link type, no comments, no names.
+
+    The file header waits for the link type of the first packet.
+    """
 
     def __init__(self) -> None:
         self._link_type: int | None = None
-
-    def begin(self, comments: Sequence[str], application: str) -> bytes:  # noqa: ARG002
-        """See `CaptureWriter`; the header waits for the link type of the first packet."""
-        return b""
-
-    def secrets(self, key_log: bytes) -> bytes:  # noqa: ARG002
-        """See `CaptureWriter`: there is no place for them."""
-        return b""
 
     def packet(
         self,
@@ -157,17 +165,15 @@ class PcapWriter:
         time_ns: int,
         data: bytes,
         wire_bytes: int,
-        comments: Sequence[str],  # noqa: ARG002
+        _comments: Sequence[str],
+        /,
     ) -> bytes:
-        """See `CaptureWriter`.
-
-        Raises UsageError where the format has no place for the packet.
-        """
+        """See `CaptureWriter`."""
         _, _, link_type = place
         header = b""
         if self._link_type is None:
             self._link_type = link_type
-            header = self.header(link_type)
+            header = _pcap_header(link_type)
         if link_type != self._link_type:
             raise UsageError(
                 f"pcap holds one link type, and this would need {self._link_type} and {link_type}: "
@@ -178,18 +184,13 @@ class PcapWriter:
             raise UsageError("pcap has no times before 1970 or after 2106: name the file .pcapng")
         return header + struct.pack("<IIII", seconds, fraction, len(data), wire_bytes) + data
 
-    def dropped(self, place: Place, packets: int) -> bytes:  # noqa: ARG002
-        """See `CaptureWriter`: there is no place for it."""
-        return b""
+    def end(self, link_type: int, /) -> bytes:
+        """Return the file header where there was no packet to bring it along."""
+        return b"" if self._link_type is not None else _pcap_header(link_type)
 
-    def end(self, link_type: int) -> bytes:
-        """Return the header where there was no packet to bring it along."""
-        return b"" if self._link_type is not None else self.header(link_type)
 
-    @staticmethod
-    def header(link_type: int) -> bytes:
-        """Return a file header."""
-        return struct.pack("<IHHiIII", PCAP_NANOSECONDS, 2, 4, 0, 0, _SNAPLEN, link_type)
+def _pcap_header(link_type: int) -> bytes:
+    return struct.pack("<IHHiIII", PCAP_NANOSECONDS, 2, 4, 0, 0, _SNAPLEN, link_type)
 
 
 def _padded(data: bytes) -> bytes:
