@@ -11,15 +11,15 @@ next try or the one after.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from ..columns import DecodedBatch, FrameBatch
 from ..decode import DecodeSettings
 from ..decode.icmp_quotes import TooBig, too_big
-from .shapes import Leg
+from .shapes import Leg, LegFields, outer_leg_of
 from .super_packets import ETHERNET_MTU
+from .tables import TCP
 
-TCP, ICMP, ICMPV6 = 6, 1, 58
+_ICMP, _ICMPV6 = 1, 58
 _SYN, _RST = 0x02, 0x04
 
 RETRANSMISSIONS = 3
@@ -32,19 +32,6 @@ was acknowledged, smaller segments get through."""
 _MOST_IN_FLIGHT = 256
 _MOST_MESSAGES = 10_000
 _MODULUS, _HALF = 1 << 32, 1 << 31
-
-
-class Outer(NamedTuple):
-    """The outermost 5-tuple of a packet."""
-
-    version: int
-    source_hi: int
-    source_lo: int
-    destination_hi: int
-    destination_lo: int
-    protocol: int
-    source_port: int
-    destination_port: int
 
 
 @dataclass(slots=True)
@@ -119,10 +106,10 @@ class MtuEvents:
 
     def __init__(self, settings: DecodeSettings) -> None:
         self._settings = settings
-        self.sending: dict[tuple[int, Leg], Sending] = {}
+        self.sending: dict[tuple[int, LegFields], Sending] = {}
         """By point and direction; only those that sent segments of some size."""
-        self.complaints: dict[tuple[int, Outer], Complaint] = {}
-        """By point and the flow that the quoted packet belongs to."""
+        self.complaints: dict[tuple[int, Leg], Complaint] = {}
+        """By point and the flow, outermost, that the quoted packet belongs to."""
         self.messages: dict[int, int] = {}
         """By point."""
 
@@ -140,7 +127,7 @@ class MtuEvents:
                 self._check(frames, d, i)
             if protocol == TCP:
                 self._tcp(frames, d, i, payload, flags)
-            elif protocol in (ICMP, ICMPV6):
+            elif protocol in (_ICMP, _ICMPV6):
                 self._icmp(frames, d, i)
 
     def _tcp(self, frames: FrameBatch, d: DecodedBatch, i: int, payload: int, flags: int) -> None:
@@ -150,18 +137,17 @@ class MtuEvents:
         source, destination = d.inner_source_lo[i], d.inner_destination_lo[i]
         source_hi, destination_hi = d.inner_source_hi[i], d.inner_destination_hi[i]
         port, to_port = d.inner_source_port[i], d.inner_destination_port[i]
-        # Look-ups are by plain tuples, which are equal to named ones and quicker to make.
         back = (version, destination_hi, destination, source_hi, source, protocol, to_port, port)
-        other = self.sending.get((point, back))  # type: ignore[arg-type]  # equal to a Leg
+        other = self.sending.get((point, back))
         if other is not None and not flags & _RST:
             other.acknowledge(d.tcp_acknowledgment[i])
         if payload:
             leg = (version, source_hi, source, destination_hi, destination, protocol, port, to_port)
-            sending = self.sending.get((point, leg))  # type: ignore[arg-type]
+            sending = self.sending.get((point, leg))
             if sending is None:
                 if payload < _FOLLOWED:
                     return
-                sending = self.sending[point, Leg(*leg)] = Sending()
+                sending = self.sending[point, leg] = Sending()
             sending.send(d.tcp_sequence[i], payload)
 
     def _icmp(self, frames: FrameBatch, d: DecodedBatch, i: int) -> None:
@@ -170,7 +156,7 @@ class MtuEvents:
             return
         point = frames.point[d.first + i]
         self.messages[point] = self.messages.get(point, 0) + 1
-        key = (point, _outer_of(message.quoted, 0))
+        key = (point, outer_leg_of(message.quoted, 0))
         if key not in self.complaints and len(self.complaints) < _MOST_MESSAGES:
             self.complaints[key] = Complaint(0, 0)
         complaint = self.complaints.get(key)
@@ -180,7 +166,7 @@ class MtuEvents:
     def _check(self, frames: FrameBatch, d: DecodedBatch, i: int) -> None:
         """See whether a packet belongs to a flow that was complained of, and fits now."""
         row = d.first + i
-        complaint = self.complaints.get((frames.point[row], _outer_of(d, i)))
+        complaint = self.complaints.get((frames.point[row], outer_leg_of(d, i)))
         if complaint is None or not complaint.next_hop_mtu_bytes:
             return
         tunnelled = d.tunnel_count[i]
@@ -198,30 +184,3 @@ def _complain(complaint: Complaint, message: TooBig) -> None:
     complaint.next_hop_mtu_bytes = message.next_hop_mtu_bytes
     complaint.packet_bytes = max(complaint.packet_bytes, message.quoted_bytes)
     complaint.later_fitting = complaint.later_too_big = 0
-
-
-def leg_of(d: DecodedBatch, i: int) -> Leg:
-    """Return the innermost 5-tuple of a row."""
-    return Leg(
-        d.inner_version[i],
-        d.inner_source_hi[i],
-        d.inner_source_lo[i],
-        d.inner_destination_hi[i],
-        d.inner_destination_lo[i],
-        d.inner_protocol[i],
-        d.inner_source_port[i],
-        d.inner_destination_port[i],
-    )
-
-
-def _outer_of(d: DecodedBatch, i: int) -> Outer:
-    return Outer(
-        d.outer_version[i],
-        d.outer_source_hi[i],
-        d.outer_source_lo[i],
-        d.outer_destination_hi[i],
-        d.outer_destination_lo[i],
-        d.outer_protocol[i],
-        d.outer_source_port[i],
-        d.outer_destination_port[i],
-    )

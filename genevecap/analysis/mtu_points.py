@@ -7,10 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..addresses import address_text, endpoint_text
 from ..columns import TUNNEL_NAMES, TunnelKind
 from ..decode.options import class_name, option_name
-from .mtu import Complaint, MtuEvents, Outer, Sending
+from .mtu import Complaint, MtuEvents, Sending
 from .overhead_results import MtuFlow, MtuSum, PointMtu, Term
 from .shapes import ETHERNET_BYTES, Announced, Announcements, Leg, Level, Shape, Sighting
 from .super_packets import ETHERNET_MTU, SegmentCounts
@@ -124,10 +123,11 @@ def _too_large_mss(
         and not (said.stack and interception.issuperset(said.stack))
     ]
     for said, (number, leg) in over[:_FLOWS]:
+        source, destination = leg.ends()
         yield MtuFlow(
             kind="mss",
-            source=_end(leg.version, leg[1:3], leg.source_port),
-            destination=_end(leg.version, leg[3:5], leg.destination_port),
+            source=source,
+            destination=destination,
             packets=number,
             packet_bytes=said.packet_bytes + said.tunnel_bytes,
             mss=said.mss,
@@ -172,11 +172,12 @@ def _sizes(
 
 def _flows(events: MtuEvents, traffic: Traffic) -> dict[int, list[MtuFlow]]:
     found: dict[int, list[MtuFlow]] = defaultdict(list)
-    for (point, outer), complaint in events.complaints.items():
+    for (point, leg), complaint in events.complaints.items():
         if len(found[point]) < _FLOWS:
-            found[point].append(_complaint(outer, complaint))
+            found[point].append(_complaint(leg, complaint))
     holes: dict[int, list[MtuFlow]] = defaultdict(list)
-    for (point, leg), sending in events.sending.items():
+    for (point, parts), sending in events.sending.items():
+        leg = Leg(*parts)
         if is_black_hole(sending, traffic.mss.get(leg)) and len(holes[point]) < _FLOWS:
             holes[point].append(_black_hole(leg, sending, traffic.mss.get(leg)))
     for point, flows in holes.items():
@@ -190,7 +191,8 @@ def is_black_hole(sending: Sending, mss: int | None) -> bool:
     return lost > sending.passed and (mss is None or lost >= mss * _FULL)
 
 
-def _complaint(outer: Outer, complaint: Complaint) -> MtuFlow:
+def _complaint(leg: Leg, complaint: Complaint) -> MtuFlow:
+    source, destination = leg.ends()
     heeded = None
     if complaint.later_too_big:
         heeded = False
@@ -198,8 +200,8 @@ def _complaint(outer: Outer, complaint: Complaint) -> MtuFlow:
         heeded = True
     return MtuFlow(
         kind="too-big",
-        source=_end(outer.version, outer[1:3], outer.source_port),
-        destination=_end(outer.version, outer[3:5], outer.destination_port),
+        source=source,
+        destination=destination,
         packets=complaint.messages,
         packet_bytes=complaint.packet_bytes,
         next_hop_mtu_bytes=complaint.next_hop_mtu_bytes or None,
@@ -209,22 +211,16 @@ def _complaint(outer: Outer, complaint: Complaint) -> MtuFlow:
 
 def _black_hole(leg: Leg, sending: Sending, mss: int | None) -> MtuFlow:
     headers = 20 if leg.version == 4 else 40
+    source, destination = leg.ends()
     return MtuFlow(
         kind="black-hole",
-        source=_end(leg.version, leg[1:3], leg.source_port),
-        destination=_end(leg.version, leg[3:5], leg.destination_port),
+        source=source,
+        destination=destination,
         packets=sending.lost_tries,
         # 12 of 32 octets of TCP header are time stamps, which all but few connections carry.
         packet_bytes=sending.lost_size + headers + 32,
         mss=mss,
     )
-
-
-def _end(version: int, halves: Sequence[int], port: int) -> str:
-    if version not in (4, 6):
-        return "?"
-    address = address_text(version, halves[0], halves[1])
-    return endpoint_text(address, None if port < 0 else port)
 
 
 # --- the sum ------------------------------------------------------------------------------------

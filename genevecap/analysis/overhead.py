@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..addresses import address_text, endpoint_text
 from ..ambient import HBONE_PORT
 from ..capture.manifest import Manifest
 from ..capture.points import PointTable
@@ -22,7 +21,7 @@ from .encapsulation import share
 from .hbone_account import HboneAccount
 from .hbone_bytes import HboneMeter
 from .inputs import Batch, Inputs, read_into
-from .mtu import MtuEvents, leg_of
+from .mtu import MtuEvents
 from .mtu_points import mtu_sums, point_mtus
 from .overhead_layers import LayerBill, extra_legs, interception_levels, is_hbone
 from .overhead_results import (
@@ -36,7 +35,7 @@ from .redirects import SynSightings
 from .results import Problem
 from .roles import RoleSigns
 from .select import Selector
-from .shapes import Leg, Sighting
+from .shapes import Leg, Sighting, leg_of
 from .super_packets import SegmentCounts
 from .traffic import Traffic
 
@@ -111,7 +110,7 @@ class OverheadCounter:
         if not texts:
             return frozenset()
         return frozenset(
-            leg for leg in self.traffic.legs() if _ends(leg) in texts and not is_hbone(leg)
+            leg for leg in self.traffic.legs() if leg.ends() in texts and not is_hbone(leg)
         )
 
 
@@ -306,8 +305,8 @@ class _Account:
         largest = sorted(self._flows.items(), key=lambda item: (-item[1].overhead, item[0]))
         return tuple(
             FlowOverhead(
-                source=_ends(leg)[0],
-                destination=_ends(leg)[1],
+                source=source,
+                destination=destination,
                 protocol=_protocol_words(leg),
                 packets=flow.packets,
                 wire_bytes=flow.wire,
@@ -318,6 +317,7 @@ class _Account:
             )
             for leg, flow in largest[:TOP_FLOWS]
             if flow.overhead
+            for source, destination in (leg.ends(),)
         )
 
 
@@ -339,14 +339,3 @@ def _forward(leg: Leg) -> Leg:
 def _protocol_words(leg: Leg) -> str:
     is_ip = leg.version in (4, 6) and leg.protocol >= 0
     return protocol_name(leg.protocol) if is_ip else "not IP"
-
-
-def _ends(leg: Leg) -> tuple[str, str]:
-    """Return both ends as text; of what is no IP, question marks."""
-    if leg.version not in (4, 6):
-        return "?", "?"
-    ports = [None if port < 0 else port for port in leg[6:8]]
-    return (
-        endpoint_text(address_text(leg.version, leg.source_hi, leg.source_lo), ports[0]),
-        endpoint_text(address_text(leg.version, leg.destination_hi, leg.destination_lo), ports[1]),
-    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..addresses import address_text, endpoint_text
 from ..columns import DecodedBatch, TunnelKind
 
 ETHERNET_BYTES = 14
@@ -77,6 +78,10 @@ class Shape(NamedTuple):
         return sum(each.overhead_bytes for each in self.tunnels) + self.packet_bytes
 
 
+LegFields = tuple[int, int, int, int, int, int, int, int]
+"""Those of a `Leg`, which is equal to them: quicker to make, for look-ups."""
+
+
 class Leg(NamedTuple):
     """A one-way flow.  Where a tunnel holds no IP, it is the carrier's, with protocol -1."""
 
@@ -101,6 +106,15 @@ class Leg(NamedTuple):
             self.destination_port,
             self.source_port,
         )
+
+    def ends(self) -> tuple[str, str]:
+        """Return source and destination as text; of what is no IP, question marks."""
+        if self.version not in (4, 6):
+            return "?", "?"
+        source = address_text(self.version, self.source_hi, self.source_lo)
+        destination = address_text(self.version, self.destination_hi, self.destination_lo)
+        ports = [None if port < 0 else port for port in (self.source_port, self.destination_port)]
+        return endpoint_text(source, ports[0]), endpoint_text(destination, ports[1])
 
 
 class Announced(NamedTuple):
@@ -129,6 +143,34 @@ class Sighting(NamedTuple):
     point: int
     shape: Shape
     frames: int
+
+
+def leg_of(d: DecodedBatch, i: int) -> Leg:
+    """Return the innermost 5-tuple of decoded row i."""
+    return Leg(
+        d.inner_version[i],
+        d.inner_source_hi[i],
+        d.inner_source_lo[i],
+        d.inner_destination_hi[i],
+        d.inner_destination_lo[i],
+        d.inner_protocol[i],
+        d.inner_source_port[i],
+        d.inner_destination_port[i],
+    )
+
+
+def outer_leg_of(d: DecodedBatch, i: int) -> Leg:
+    """Return the outermost 5-tuple of decoded row i."""
+    return Leg(
+        d.outer_version[i],
+        d.outer_source_hi[i],
+        d.outer_source_lo[i],
+        d.outer_destination_hi[i],
+        d.outer_destination_lo[i],
+        d.outer_protocol[i],
+        d.outer_source_port[i],
+        d.outer_destination_port[i],
+    )
 
 
 def stack_of(d: DecodedBatch, i: int) -> tuple[Level, ...]:

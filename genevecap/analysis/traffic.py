@@ -23,6 +23,7 @@ from .shapes import (
     Announced,
     Announcements,
     Leg,
+    LegFields,
     Level,
     Shape,
     Sighting,
@@ -53,15 +54,17 @@ _MOST_MSS = 16_384
 """An MSS above this is a loopback's."""
 
 _Key = tuple[int, int, int, int]
+_ShapeFields = tuple[Any, ...]
+"""Those of a `Shape`, as `LegFields` those of a leg."""
 
 
 class Traffic:
     """Counts sightings; merges in any order."""
 
     def __init__(self) -> None:
-        self._legs: dict[Leg, int] = {}
+        self._legs: dict[LegFields, int] = {}
         self._stacks: dict[tuple[Level, ...], int] = {(): 0}
-        self._shapes: dict[Shape, int] = {}
+        self._shapes: dict[_ShapeFields, int] = {}
         self._frames: dict[_Key, int] = {}
         self.mss: dict[Leg, int] = {}
         """Smallest MSS that either side of a connection announced, for both directions."""
@@ -82,7 +85,6 @@ class Traffic:
         """Count the rows that `keep`."""
         d, n = decoded, decoded.count
         first = d.first
-        # Look-ups are by plain tuples, which are equal to named ones and quicker to make.
         legs, shapes, counts = self._legs, self._shapes, self._frames
         links, addressed = frames.link_types, self._addressed
         rows = zip(
@@ -109,7 +111,7 @@ class Traffic:
             slo,
             dhi,
             dlo,
-            protocol,
+            number,
             sport,
             dport,
             tunnels,
@@ -120,20 +122,19 @@ class Traffic:
                 continue
             self.frames += 1
             shape, stack = self._describe(frames, d, i)
-            if tunnels and not shape[_VERSION]:
-                protocol = -1  # noqa: PLW2901  what the tunnel holds is no IP
+            # What a tunnel holds may be no IP.
+            protocol = -1 if tunnels and not shape[_VERSION] else number
             leg = (version, shi, slo, dhi, dlo, protocol, sport, dport)
             if links[at] == LINUX_SLL:
                 self.cooked.add(at)
                 if self._is_copy(frames, d, i, (at, stack, leg)):
                     continue
-            number = legs.get(leg, -1)  # type: ignore[call-overload]  # equal to a Leg
-            if number < 0:
-                number = legs[Leg(*leg)] = len(legs)
-            form = shapes.get(shape, -1)  # type: ignore[call-overload]  # equal to a Shape
-            if form < 0:
-                form = shapes[Shape(*shape)] = len(shapes)
-            key = (number, stack, at, form)
+            key = (
+                legs.setdefault(leg, len(legs)),
+                stack,
+                at,
+                shapes.setdefault(shape, len(shapes)),
+            )
             counts[key] = counts.get(key, 0) + 1
             if flags & 0x02 and d.tcp_mss[i]:
                 self._note_mss(Leg(*leg), d.tcp_mss[i])
@@ -141,7 +142,7 @@ class Traffic:
             if at not in addressed:
                 self._note_link(links[at], at, d, i)
 
-    def _describe(self, frames: FrameBatch, d: DecodedBatch, i: int) -> tuple[tuple[Any, ...], int]:
+    def _describe(self, frames: FrameBatch, d: DecodedBatch, i: int) -> tuple[_ShapeFields, int]:
         """Return the fields of a frame's `Shape`, and the number of its stack."""
         row = d.first + i
         wire = frames.wire_bytes[row]
@@ -285,8 +286,6 @@ class Traffic:
             known[said] = Announcements(number + 1, min(first, leg))
 
     def _note_link(self, link_type: int, point: int, d: DecodedBatch, i: int) -> None:
-        if point in self._addressed:
-            return
         if link_type != ETHERNET or d.link_source[i] or d.link_destination[i]:
             self._addressed.add(point)
             self.loopback.discard(point)
@@ -318,11 +317,12 @@ class Traffic:
 
     def legs(self) -> list[Leg]:
         """Return all legs, in the order they were met."""
-        return list(self._legs)
+        return [Leg(*leg) for leg in self._legs]
 
     def result(self) -> list[Sighting]:
         """Return all sightings, sorted."""
-        legs, stacks, shapes = list(self._legs), list(self._stacks), list(self._shapes)
+        legs, stacks = self.legs(), list(self._stacks)
+        shapes = [Shape(*shape) for shape in self._shapes]
         return sorted(
             Sighting(legs[leg], stacks[stack], point, shapes[shape], frames)
             for (leg, stack, point, shape), frames in self._frames.items()
