@@ -10,7 +10,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..addresses import address_text, endpoint_text
-from ..columns import DecodedBatch, TunnelKind
+from ..columns import DecodedBatch
+from ..decode.network_headers import (
+    FIXED_HEADER_BYTES,
+    geneve_option_bytes,
+    tunnel_header_end,
+)
 
 ETHERNET_BYTES = 14
 """Destination, source, EtherType (IEEE 802.3 clause 3.1.1); no frame check sequence."""
@@ -192,27 +197,18 @@ def stack_of(d: DecodedBatch, i: int) -> tuple[Level, ...]:
 
 
 def tunnel_shape(d: DecodedBatch, i: int, row: int) -> TunnelShape:
-    """Return the parts of one tunnel of decoded row i, by the layers that stand in it."""
-    t, layers = d.tunnels, d.layers
+    """Return the parts of one tunnel of decoded row i."""
+    t = d.tunnels
     begin, header = t.ip_offset[row], t.header_offset[row]
     end = begin + t.overhead_bytes[row]
     udp = 8 if t.destination_port[row] >= 0 else 0
-    # RFC 8926 section 3.4: OptLen, the lower six bits of the first octet, in words.
-    option_bytes = ((t.flags[row] >> 24) & 0x3F) * 4 if t.kind[row] == TunnelKind.GENEVE else 0
-    behind = end
-    if t.kind[row] in FIXED_HEADERS:
-        behind = min(end, header + _FIXED_HEADER_BYTES + option_bytes)
-    else:
-        for layer in range(d.layer_start[i], d.layer_start[i] + d.layer_count[i]):
-            if layers.offset[layer] > header:
-                behind = min(end, layers.offset[layer])
-                break
+    behind = min(end, tunnel_header_end(d, i, row))
     first = t.option_start[row]
     options = tuple(
         (d.options.option_class[o], d.options.option_type[o], d.options.data_bytes[o])
         for o in range(first, first + t.option_count[row])
     )
-    option_bytes = min(option_bytes, max(behind - header - _FIXED_HEADER_BYTES, 0))
+    option_bytes = min(geneve_option_bytes(d, row), max(behind - header - FIXED_HEADER_BYTES, 0))
     return TunnelShape(
         t.overhead_bytes[row],
         max(header - begin - udp, 0),
@@ -222,8 +218,3 @@ def tunnel_shape(d: DecodedBatch, i: int, row: int) -> TunnelShape:
         max(end - behind, 0),
         options,
     )
-
-
-FIXED_HEADERS = frozenset((TunnelKind.GENEVE, TunnelKind.VXLAN, TunnelKind.VXLAN_GPE))
-_FIXED_HEADER_BYTES = 8
-"""Octets in front of Geneve's options, and of VXLAN's whole header."""

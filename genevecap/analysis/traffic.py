@@ -15,11 +15,15 @@ from zlib import crc32
 
 from ..capture.linktypes import ETHERNET, LINUX_SLL
 from ..columns import DecodedBatch, FrameBatch
-from ..decode.layers import Layer
-from ..decode.network_headers import ARP_BYTES, fragmentation, packet_bytes_said
+from ..decode.layers import LINK_TYPES, Layer
+from ..decode.network_headers import (
+    ARP_BYTES,
+    FIXED_HEADERS,
+    fragmentation,
+    packet_bytes_said,
+)
 from .shapes import (
     ETHERNET_BYTES,
-    FIXED_HEADERS,
     Announced,
     Announcements,
     Leg,
@@ -334,5 +338,9 @@ def _link_stand_in(link_type: int) -> int:
     return 0 if link_type in _NO_LINK else ETHERNET_BYTES
 
 
-_NO_LINK = frozenset((12, 14, 101, 228, 229))
-"""Raw IP: there is no link-layer header."""
+_NO_LINK = frozenset(
+    link_type
+    for link_type, layer in LINK_TYPES.items()
+    if layer in (Layer.RAW, Layer.IPV4, Layer.IPV6)
+)
+"""There is no link-layer header."""

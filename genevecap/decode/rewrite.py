@@ -12,12 +12,15 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from ..capture.linktypes import ETHERNET
 from ..columns import DecodedBatch, FrameBatch, TunnelKind
-from .layers import Layer
+from .network_headers import (
+    FIXED_HEADERS,
+    fragmentation,
+    packet_bytes_said,
+    tunnel_header_end,
+)
 from .protocols import ipv4, ipv6
-
-ETHERNET = 1
-"""LINKTYPE_ETHERNET."""
 
 TRANSPARENT_ETHERNET = 0x6558
 """EtherType of an Ethernet frame inside a tunnel (RFC 8926 section 3.4, RFC 2784)."""
@@ -25,7 +28,6 @@ TRANSPARENT_ETHERNET = 0x6558
 PORTS = {TunnelKind.VXLAN: 4789, TunnelKind.GENEVE: 6081}
 """UDP destination ports of IANA (RFC 7348 section 8, RFC 8926 section 7)."""
 
-_HEADER_BYTES = 8
 _VXLAN_I = 0x0800_0000
 _GRE_CHECKSUM = 0x8000_0000
 _MAC_BYTES = 12
@@ -51,6 +53,8 @@ class Rewritten:
 class _Frame:
     """One frame that is looked at, with its rows in the columns."""
 
+    frames: FrameBatch
+    row: int
     data: bytes
     wire_bytes: int
     link_type: int
@@ -64,6 +68,8 @@ class _Frame:
         if not d.tunnel_count[i]:
             raise Kept("no tunnel")
         return cls(
+            frames,
+            row,
             bytes(frames.buffer[begin : begin + frames.captured_bytes[row]]),
             frames.wire_bytes[row],
             frames.link_types[frames.point[row]],
@@ -73,26 +79,6 @@ class _Frame:
 
     def kind(self, t: int) -> TunnelKind:
         return TunnelKind(self.d.tunnels.kind[t])
-
-    def header_end(self, t: int, i: int) -> int:
-        """Return where the tunnel header of row t ends, options included."""
-        tunnels, layers = self.d.tunnels, self.d.layers
-        begin = tunnels.header_offset[t]
-        match self.kind(t):
-            case TunnelKind.GENEVE:
-                return begin + _HEADER_BYTES + (tunnels.flags[t] >> 24 & 0x3F) * 4
-            case TunnelKind.VXLAN | TunnelKind.VXLAN_GPE:
-                return begin + _HEADER_BYTES
-            case TunnelKind.IPIP:
-                return begin
-        end = tunnels.ip_offset[t] + tunnels.overhead_bytes[t]
-        first = self.d.layer_start[i]
-        inside = (
-            layers.offset[row]
-            for row in range(first, first + self.d.layer_count[i])
-            if layers.offset[row] > begin and layers.code[row] not in _TUNNEL_LAYERS
-        )
-        return min(end, next(inside, end))
 
     def ethertype(self, t: int, end: int) -> int:
         """Return the EtherType of what tunnel row t holds, which begins at `end`; 0: unknown."""
@@ -116,16 +102,8 @@ class _Frame:
 
     def is_fragment(self, t: int) -> bool:
         """Tell whether the packet that carries tunnel row t is the first of several fragments."""
-        at, data = self.d.tunnels.ip_offset[t], self.data
-        if self.d.tunnels.version[t] == 4:
-            return bool(data[at + ipv4.FLAGS] & 0x20)
-        head = data[at + ipv6.NEXT_HEADER]
-        # Of more extension headers than one only the first is looked at.
-        return head == ipv6.FRAGMENT and bool(data[at + ipv6.HEADER_BYTES + 3] & 1)
-
-
-_FORMATS = frozenset((TunnelKind.VXLAN, TunnelKind.VXLAN_GPE, TunnelKind.GENEVE))
-_TUNNEL_LAYERS = frozenset((Layer.GRE, Layer.NVGRE, Layer.ERSPAN, Layer.GTPU))
+        at, version = self.d.tunnels.ip_offset[t], self.d.tunnels.version[t]
+        return fragmentation(self.frames, self.row, at, version)[0]
 
 
 # --- without tunnels ---------------------------------------------------------------------------
@@ -141,7 +119,7 @@ def decapsulated(frames: FrameBatch, d: DecodedBatch, i: int) -> Rewritten:
     if any(frame.is_fragment(t) for t in frame.tunnels):
         raise Kept("fragment")
     t = frame.tunnels[-1]
-    begin = frame.header_end(t, i)
+    begin = tunnel_header_end(d, i, t)
     ethertype = frame.ethertype(t, begin)
     if not ethertype:
         raise Kept("unknown payload")
@@ -159,12 +137,8 @@ def decapsulated(frames: FrameBatch, d: DecodedBatch, i: int) -> Rewritten:
 
 def _packet_end(frame: _Frame, t: int) -> int:
     """Return where the IP packet that carries tunnel row t ends: behind it is padding."""
-    at, data = frame.d.tunnels.ip_offset[t], frame.data
-    if frame.d.tunnels.version[t] == 4:
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-    else:
-        length = int.from_bytes(data[at + 4 : at + 6], "big")
-        length += ipv6.HEADER_BYTES if length else 0
+    at, version = frame.d.tunnels.ip_offset[t], frame.d.tunnels.version[t]
+    length = packet_bytes_said(frame.frames, frame.row, at, version)
     return at + length if length else frame.wire_bytes
 
 
@@ -185,9 +159,9 @@ def encapsulated(
     # From the inside out, so that what stands in front keeps its place.
     for t in reversed(frame.tunnels):
         kind, own = frame.kind(t), 0
-        replaced = kind in _FORMATS and (kind != to or vni is not None)
+        replaced = kind in FIXED_HEADERS and (kind != to or vni is not None)
         if replaced:
-            begin, end = d.tunnels.header_offset[t], frame.header_end(t, i)
+            begin, end = d.tunnels.header_offset[t], tunnel_header_end(d, i, t)
             header = _header(frame, t, (begin, end), to, vni)
             own = len(header) - (end - begin)
             data[begin : min(end, len(frame.data))] = header

@@ -73,6 +73,14 @@ def test_the_parts_of_a_geneve_packet():
     assert [level.vni for level in sighting.stack] == [7]
 
 
+def test_the_parts_of_an_erspan_packet():
+    inside = p.ethernet(p.ipv4(p.tcp(), 6))
+    frame = p.ethernet(p.ipv4(p.gre(p.erspan_2(inside), 0x88BE, sequence=1), 47))
+    (sighting,) = traffic_of(frame).result()
+    # GRE with a sequence number (RFC 2890), and ERSPAN's own header.
+    assert sighting.shape.tunnels == (TunnelShape(20 + 16 + 14, 20, 0, 16, 0, 14, ()),)
+
+
 def test_merging_is_counting_together():
     frames = [
         p.ethernet(p.ipv4(p.tcp(bytes(n), flags=2 if n < 3 else 16, options=b"\2\4\5\xb4"), 6))

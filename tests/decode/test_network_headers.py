@@ -24,6 +24,8 @@ def frames(packet, captured=None):
         (p.ipv4(bytes(96), flags=1, fragment_offset=8 * 4096), 4, False, False, 116),
         (p.ipv6(bytes(100)), 6, False, True, 140),
         (p.ipv6(p.ipv6_fragment(bytes(96), more=1), 44), 6, True, True, 144),
+        # Reserved bits are ignored (RFC 8200 section 4.5).
+        (p.ipv6(p.ipv6_fragment(bytes(96), more=7), 44), 6, True, True, 144),
         (p.ipv6(p.ipv6_fragment(bytes(96), offset=96), 44), 6, False, True, 144),
         (p.ipv6(bytes(100), payload_length=0), 6, False, True, 0),
     ],
