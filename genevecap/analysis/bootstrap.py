@@ -27,7 +27,7 @@ from math import ceil
 
 import numpy as np
 
-from .segments import Array
+from .rows import Array
 from .session_times import Times
 
 DRAWS = 2000

@@ -24,8 +24,9 @@ import numpy as np
 
 from .clock import PairSamples
 from .inputs import Inputs
-from .segments import Array, mix
-from .sightings import UPWARD, BatchSegments, Sightings, Views, concatenate
+from .rows import Array, Rows, starts
+from .segments import mix
+from .sightings import UPWARD, BatchSegments, Sightings, Views
 
 MOST = 1 << 17
 """Sightings that are kept at most."""
@@ -64,7 +65,7 @@ class ClockSamples:
             self._kept += len(self._parts[-1])
         while self._kept > MOST:
             self._halved += 1
-            rows = concatenate(self._parts)
+            rows = Sightings.concatenate(self._parts)
             self._parts = [rows.take(self._chosen(rows))]
             self._kept = len(self._parts[0])
 
@@ -79,7 +80,7 @@ class ClockSamples:
         """
         if not self._parts:
             return []
-        rows = concatenate(self._parts)
+        rows = Sightings.concatenate(self._parts)
         packets = _seen_once(rows)
         host = host_of[rows.point[packets]]
         found = []
@@ -137,7 +138,7 @@ def _pair(
 
 
 @dataclass(slots=True, kw_only=True)
-class _Packets:
+class _Packets(Rows):
     """Packets as one host saw them."""
 
     identity: Array
@@ -148,17 +149,11 @@ class _Packets:
     most_ttl: Array
     least_ttl: Array
 
-    def take(self, at: Array) -> _Packets:
-        """Return some."""
-        return _Packets(**{name: getattr(self, name)[at] for name in self.__slots__})
-
 
 def _by_packet(rows: Sightings, at: Array) -> _Packets:
     some = rows.take(at)
     identity = _identity(some)
-    start = np.flatnonzero(np.append(True, identity[1:] != identity[:-1]))
-    if not len(at):
-        start = np.zeros(0, np.intp)
+    start = starts(identity)
 
     def reduced(function: Callable[..., Array], values: Array) -> Array:
         return function(values, start) if len(start) else values[:0]

@@ -31,7 +31,7 @@ from .identity import Paths
 from .legs import END_AT_ZTUNNEL, END_ON_LO, Leg, Legs
 from .losses import LossTable
 from .quantiles import QuantileTable
-from .segments import Array
+from .rows import Array, find, starts
 from .session_times import SessionTimes, Times, pooled
 from .sightings import IS_ANSWER, IS_SYN, Sightings
 
@@ -136,7 +136,7 @@ class HopTable:
         if not len(rows):
             return
         inner = path[1:] == path[:-1]
-        start = np.concatenate(([0], np.flatnonzero(~inner) + 1))
+        start = starts(path)
         end = np.append(start[1:], len(rows))
         self._classify(rows, start, end)
         leg, forward = self._legs.describe(rows.key[start], rows.traits[start])
@@ -192,11 +192,9 @@ class HopTable:
     def _index(self, code: Array) -> Array:
         """Return the number of each hop, giving new ones a number."""
         while True:
-            at = np.searchsorted(self._known, code)
-            at[at == len(self._known)] = 0
-            found = self._known[at] == code if len(self._known) else np.zeros(len(code), bool)
+            at, found = find(self._known, code)
             if found.all():
-                return self._known_at[at] if len(code) else code
+                return self._known_at[at]
             for new in np.unique(code[~found]).tolist():
                 self._codes[new] = len(self._codes)
             self._known = np.array(sorted(self._codes), np.int64)

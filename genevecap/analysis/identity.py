@@ -62,9 +62,9 @@ from ..columns import NO_TIME
 from .identity_order import CLOSE_NS, travel_order
 from .identity_special import Special, repeated_paths, resegmented_paths
 from .legs import Legs
-from .segments import Array
+from .rows import Array, sizes
 from .sidebyside import Piece
-from .sightings import Openings, Sightings, concatenate
+from .sightings import Openings, Sightings
 
 WINDOW_NS = 10_000_000_000
 PASS_ROWS = 3 << 18
@@ -142,7 +142,7 @@ class Matcher:
         self._done_ns = self._final_before(rows.time_ns, complete_ns)
         final = first_ns < self._done_ns
         paths = self._paths(rows, order, start, final)
-        kept = order[np.repeat(~final, _sizes(start, len(order)))]
+        kept = order[np.repeat(~final, sizes(start, len(order)))]
         self._held = rows.take(kept) if len(kept) else None
         return paths
 
@@ -156,12 +156,12 @@ class Matcher:
         parts = [self._held] if self._held is not None else []
         held = len(self._held) if self._held is not None else 0
         if self._fresh:
-            fresh = concatenate(self._fresh)
+            fresh = Sightings.concatenate(self._fresh)
             self.legs.settle(fresh)
             self.late += int(np.count_nonzero(fresh.time_ns < self._done_ns))
             parts.append(fresh)
         self._held, self._fresh, self._openings, self._waiting = None, [], [], 0
-        rows = concatenate(parts) if len(parts) > 1 else parts[0]
+        rows = Sightings.concatenate(parts) if len(parts) > 1 else parts[0]
         by_time = np.argsort(rows.time_ns[held:], kind="stable") + held
         order = np.concatenate((np.arange(held), by_time))
         place = _place(rows, order)
@@ -203,17 +203,17 @@ class Matcher:
         return np.flatnonzero(other)
 
     def _paths(self, rows: Sightings, order: Array, start: Array, final: Array) -> Paths:
-        size = _sizes(start, len(order))
+        size = sizes(start, len(order))
         resegmented, repeated = _special(rows, order, start, size)
         ordinary = final & ~resegmented & ~repeated
         chosen = order[np.repeat(ordinary, size)]
-        sizes = size[ordinary]
-        path = np.repeat(np.arange(len(sizes)), sizes)
+        own = size[ordinary]
+        path = np.repeat(np.arange(len(own)), own)
         chosen = travel_order(rows, chosen, path, self.close_ns)
-        self.counts.matched += int(sizes[sizes > 1].sum())
-        self.counts.unmatched += int(np.count_nonzero(sizes == 1))
+        self.counts.matched += int(own[own > 1].sum())
+        self.counts.unmatched += int(np.count_nonzero(own == 1))
         pieces = [chosen]
-        paths, ended = [path], [np.ones(len(sizes), bool)]
+        paths, ended = [path], [np.ones(len(own), bool)]
         for which, how in ((resegmented, resegmented_paths), (repeated, repeated_paths)):
             packets = final & which
             if packets.any():
@@ -248,7 +248,7 @@ def _put_in_time_order(order: Array, time_ns: Array, same: Array) -> bool:
         return False
     start = np.concatenate(([0], np.flatnonzero(~same) + 1))
     runs = np.unique(np.searchsorted(start, back, side="right") - 1)
-    size = _sizes(start, len(order))[runs]
+    size = sizes(start, len(order))[runs]
     at = np.repeat(start[runs] - np.cumsum(size) + size, size) + np.arange(size.sum())
     order[at] = order[at][np.lexsort((time_ns[at], np.repeat(runs, size)))]
     return True
@@ -260,10 +260,6 @@ def _place(rows: Sightings, order: Array) -> Array:
     begin: Array = rows.sequence[order] - content.astype(np.uint32)
     place: Array = (content & _HIGH) | begin
     return place
-
-
-def _sizes(start: Array, total: int) -> Array:
-    return np.diff(np.append(start, total))
 
 
 def _special(rows: Sightings, order: Array, start: Array, size: Array) -> tuple[Array, Array]:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .segments import Array, mix
+from .rows import Array, sizes, starts
+from .segments import mix
 from .sightings import Sightings
 
 CLOSE_NS = 1_000
@@ -53,8 +54,8 @@ def _break_ties(rows: Sightings, some: Array, path: Array) -> Array:
 
 def _follow_most(rows: Sightings, some: Array, path: Array) -> Array:
     """Put ways whose order few others have into the one that nearly all have."""
-    start = np.flatnonzero(np.append(True, path[1:] != path[:-1]))
-    size = np.diff(np.append(start, len(path)))
+    start = starts(path)
+    size = sizes(start, len(path))
     place = mix(
         (rows.point[some].astype(np.uint64) << np.uint64(16))
         | (rows.tunnels[some].astype(np.uint64) << np.uint64(8))

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .identity_order import CLOSE_NS
-from .segments import Array, mix
+from .rows import Array, sizes, starts
+from .segments import mix
 from .sightings import IS_IPV4, Sightings
 
 _BLOCK_BITS = 34
@@ -30,19 +31,6 @@ class Special:
     ambiguous: int
 
 
-def _starts(*columns: Array) -> Array:
-    """Return where rows begin that differ from the one before in any column."""
-    other = np.ones(len(columns[0]), bool)
-    other[1:] = False
-    for column in columns:
-        other[1:] |= column[1:] != column[:-1]
-    return np.flatnonzero(other)
-
-
-def _sizes(start: Array, total: int) -> Array:
-    return np.diff(np.append(start, total))
-
-
 # --- repeated --------------------------------------------------------------------------------
 
 
@@ -58,8 +46,8 @@ def repeated_paths(rows: Sightings, chosen: Array, packet: Array) -> Special:
     at = np.flatnonzero(clear)
     tunnels = -rows.tunnels[chosen[at]].astype(np.int64)
     order = at[np.lexsort((tunnels, rows.time_ns[chosen[at]], part[at], packet[at]))]
-    start = _starts(packet[order], part[order]) if len(order) else np.zeros(0, np.intp)
-    size = _sizes(start, len(order))
+    start = starts(packet[order], part[order])
+    size = sizes(start, len(order))
     lost = _surplus(rows, chosen[~clear], packet[~clear])
     paths = len(start)
     return Special(
@@ -86,11 +74,11 @@ def _by_occurrence(rows: Sightings, chosen: Array, packet: Array) -> tuple[Array
     """Count the sightings of each place; also tell where all places saw equally many."""
     place = _places(rows, chosen)
     order = np.lexsort((rows.time_ns[chosen], place, packet))
-    start = _starts(packet[order], place[order])
-    size = _sizes(start, len(order))
+    start = starts(packet[order], place[order])
+    size = sizes(start, len(order))
     number = np.empty(len(order), np.int64)
     number[order] = np.arange(len(order)) - np.repeat(start, size)
-    first = _starts(packet[order][start])
+    first = starts(packet[order][start])
     even = np.minimum.reduceat(size, first) == np.maximum.reduceat(size, first)
     return number, even
 
@@ -111,12 +99,12 @@ def _by_identification(rows: Sightings, chosen: Array, packet: Array) -> tuple[A
         & (place[order][1:] == place[order][:-1])
     )
     valid[packet[order][again]] = False
-    start = _starts(packet[order], number[order])
+    start = starts(packet[order], number[order])
     numbers = np.bincount(packet[order][start], minlength=packets)
     by_place = np.lexsort((place, packet))
-    start = _starts(packet[by_place], place[by_place])
+    start = starts(packet[by_place], place[by_place])
     most = np.zeros(packets, np.int64)
-    np.maximum.at(most, packet[by_place][start], _sizes(start, len(by_place)))
+    np.maximum.at(most, packet[by_place][start], sizes(start, len(by_place)))
     return number, valid & (numbers == most)
 
 
@@ -126,8 +114,8 @@ def _surplus(rows: Sightings, chosen: Array, packet: Array) -> Array:
         return chosen
     place = _places(rows, chosen)
     order = np.lexsort((rows.time_ns[chosen], place, packet))
-    start = _starts(packet[order], place[order])
-    size = _sizes(start, len(order))
+    start = starts(packet[order], place[order])
+    size = sizes(start, len(order))
     first_ns = rows.time_ns[chosen[order[start]]]
     travel = np.lexsort((first_ns, packet[order][start]))
     lost: list[Array] = []
@@ -171,8 +159,8 @@ def resegmented_paths(rows: Sightings, chosen: Array, packet: Array) -> Special:
     # A path ends where its octets were not seen again; a cut one goes on, and may lose a piece.
     ended = ~covered[tail] | table.is_last[tail]
     partly = np.flatnonzero((following >= 0) & ~covered)
-    sizes = np.bincount(path, minlength=int(heads.sum()))
-    alone = (sizes == 1) & table.is_last[tail] & table.is_first[tail]
+    size = np.bincount(path, minlength=int(heads.sum()))
+    alone = (size == 1) & table.is_last[tail] & table.is_first[tail]
     return Special(
         rows=np.concatenate((table.row[order], table.row[partly])),
         path=np.concatenate((path[order], len(ended) + np.arange(len(partly)))),
@@ -192,8 +180,8 @@ class _Ranges:
         length = np.maximum(rows.length[chosen], 1).astype(np.int64)
         time_ns = rows.time_ns[chosen]
         order = np.lexsort((time_ns, place, packet))
-        start = _starts(packet[order], place[order])
-        size = _sizes(start, len(order))
+        start = starts(packet[order], place[order])
+        size = sizes(start, len(order))
         first_ns = time_ns[order[start]]
         travel = _travel(first_ns, rows.tunnels[chosen[order[start]]], packet[order[start]])
         rank = np.empty(len(start), np.int64)

@@ -27,8 +27,9 @@ from .progress import Progress
 from .results import Problem
 from .roles import PointRole, RoleSigns
 from .round_trips import RoundTrips
+from .rows import Array
 from .run_clocks import RunClocks, can_be_read_again, run_clocks
-from .segments import SYN, Array, column
+from .segments import SYN, column
 from .select import Selector
 from .session_times import SessionTimes, Times
 from .sessions.build import SessionBuilder

@@ -16,7 +16,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from .segments import Array, mix
+from .rows import Array, find, starts
+from .segments import mix
 from .sightings import HBONE, OUTBOUND, TOWARDS_SERVER, UPWARD, Exchange, Openings, Sightings
 
 MAX_NAMES = 4
@@ -74,9 +75,8 @@ class Legs:
         """Give all endpoints of one connection one key, and one meaning of upward, in place."""
         if not len(self._renamed):
             return
-        at = np.searchsorted(self._renamed, rows.key)
-        at[at == len(self._renamed)] = 0
-        renamed = np.flatnonzero(self._renamed[at] == rows.key)
+        at, found = find(self._renamed, rows.key)
+        renamed = np.flatnonzero(found)
         names = self._names[at[renamed]]
         same = self._client_is_upward(rows.key[renamed]) == self._client_is_upward(names)
         upward = (rows.traits[renamed] & UPWARD) != 0
@@ -89,9 +89,7 @@ class Legs:
         forward = (traits & TOWARDS_SERVER) != 0
         leg = np.zeros(len(keys), np.uint8)
         if len(self._keys):
-            at = np.searchsorted(self._keys, keys)
-            at[at == len(self._keys)] = 0
-            known = self._keys[at] == keys
+            at, known = find(self._keys, keys)
             forward = np.where(known, ((traits & UPWARD) != 0) == self._upward[at], forward)
             leg = np.where(known, self._leg[at], leg)
         return np.where((traits & HBONE) != 0, np.uint8(Leg.HBONE), leg), forward
@@ -105,10 +103,8 @@ class Legs:
         outbound = (traits & OUTBOUND) != 0
         inbound = (first & END_AT_ZTUNNEL) != 0
         inbound |= ((first & last & END_ON_LO) != 0) & ~outbound
-        at = np.searchsorted(self._keys, keys[inbound])
-        found = at < len(self._keys)
-        at, wanted = at[found], keys[inbound][found]
-        self._leg[at[self._keys[at] == wanted]] = Leg.INBOUND
+        at, found = find(self._keys, keys[inbound])
+        self._leg[at[found]] = Leg.INBOUND
 
     def _client_is_upward(self, keys: Array) -> Array:
         """Look up keys that are known."""
@@ -116,17 +112,15 @@ class Legs:
 
     def _learn_direction(self, opened: Openings) -> None:
         keys, where = np.unique(opened.key, return_index=True)
-        at = np.searchsorted(self._keys, keys)
-        known = np.zeros(len(keys), bool)
-        inside = at < len(self._keys)
-        known[inside] = self._keys[at[inside]] == keys[inside]
-        new = ~known
-        if not new.any():
+        _, known = find(self._keys, keys)
+        if known.all():
             return
-        self._keys = np.insert(self._keys, at[new], keys[new])
+        keys, where = keys[~known], where[~known]
+        at = np.searchsorted(self._keys, keys)
+        self._keys = np.insert(self._keys, at, keys)
         upward = opened.upward[where] != opened.is_answer[where]
-        self._upward = np.insert(self._upward, at[new], upward[new])
-        self._leg = np.insert(self._leg, at[new], np.uint8(Leg.OUTBOUND))
+        self._upward = np.insert(self._upward, at, upward)
+        self._leg = np.insert(self._leg, at, np.uint8(Leg.OUTBOUND))
 
     def _learn_names(self, recent: Openings) -> None:
         """Find keys whose handshakes agree and give them one name."""
@@ -136,7 +130,7 @@ class Legs:
         several = together & (key[1:] != key[:-1])
         if not several.any():
             return
-        start = np.concatenate(([0], np.flatnonzero(~together) + 1))
+        start = starts(opening)
         end = np.append(start[1:], len(order))
         for group in np.unique(np.searchsorted(start, np.flatnonzero(several), side="right") - 1):
             self._join(recent.take(order[start[group] : end[group]]))

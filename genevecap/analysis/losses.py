@@ -17,7 +17,8 @@ from collections import defaultdict
 
 import numpy as np
 
-from .segments import Array, mix
+from .rows import Array
+from .segments import mix
 from .sightings import Sightings
 
 _POINT_BITS = 13

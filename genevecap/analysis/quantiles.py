@@ -12,7 +12,7 @@ from math import ceil, floor, sqrt
 
 import numpy as np
 
-from .segments import Array
+from .rows import Array
 
 _STEPS = 64
 """Bins an octave."""

@@ -17,7 +17,8 @@ import numpy as np
 from .hop_results import RoundTrip
 from .legs import Leg, Legs
 from .quantiles import QuantileTable
-from .segments import Array, mix
+from .rows import Array, find
+from .segments import mix
 from .sightings import IS_ANSWER, IS_SYN, UPWARD, BatchSegments, Exchange
 
 MOST_ROWS = 1 << 15
@@ -118,9 +119,7 @@ def _answered(rows: Exchange) -> tuple[Array, Array]:
     sent, wanted = sent[once], wanted[once]
     order = np.lexsort((rows.time_ns[answers], given))
     given, answers = given[order], answers[order]
-    at = np.searchsorted(given, wanted)
-    at[at == len(given)] = 0
-    found = given[at] == wanted if len(given) else np.zeros(len(wanted), bool)
+    at, found = find(given, wanted)
     sent, answer = sent[found], answers[at[found]]
     later = rows.time_ns[answer] > rows.time_ns[sent]
     return sent[later], answer[later]

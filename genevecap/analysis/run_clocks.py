@@ -16,7 +16,7 @@ from ..errors import NotEnoughData, UsageError
 from .clock import HostClock, PairSamples, estimate
 from .clock_samples import ClockSamples
 from .inputs import Inputs
-from .segments import Array
+from .rows import Array
 from .sidebyside import Correction
 
 _ADVICE = (

@@ -12,21 +12,18 @@ the same key again: incarnations are told apart by their initial sequence number
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..columns import NO_TIME, Columns, DecodedBatch, FrameBatch
+from .rows import Array, Rows
 
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 """TCP flags (RFC 9293 section 3.1)."""
 
 TCP = 6
 """IP protocol."""
-
-Array = NDArray[Any]
 
 # Multipliers of splitmix64 and of the golden ratio: any odd constants with mixed bits would do.
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -35,7 +32,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(slots=True, kw_only=True)
-class Segments:
+class Segments(Rows):
     """Sightings of TCP segments; all columns have one length, in the order they were read."""
 
     row: Array
@@ -97,30 +94,12 @@ class Segments:
     link_destination: Array
     """uint64: destination MAC of the outermost Ethernet header, 0 without one."""
 
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.time_ns)
-
-    def take(self, rows: Array) -> Segments:
-        """Return some rows, by mask or by index, copied."""
-        return Segments(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
-
     @property
     def end_sequence(self) -> Array:
         """uint32: sequence number after the segment; SYN and FIN take one each."""
         control = ((self.flags & SYN) != 0).astype(np.uint32) + ((self.flags & FIN) != 0)
         end: Array = self.sequence + self.payload_bytes.astype(np.uint32) + control
         return end.astype(np.uint32)
-
-
-def concatenate(parts: list[Segments]) -> Segments:
-    """Return all rows of several pieces, in order."""
-    return Segments(
-        **{
-            f.name: np.concatenate([getattr(part, f.name) for part in parts])
-            for f in fields(Segments)
-        }
-    )
 
 
 _FROM_DECODED = {

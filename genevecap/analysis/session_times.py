@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .segments import Array
+from .rows import Array, starts
 
 KEPT_TIMES = 8192
 """Of each hop at least so many times are kept, where there are so many, at most twice as many."""
@@ -70,9 +70,9 @@ class SessionTimes:
             return
         order = np.argsort(hop, kind="stable")
         hop, session, ns = hop[order], session[order], ns[order]
-        starts = np.concatenate(([0], np.flatnonzero(hop[1:] != hop[:-1]) + 1))
-        ends = np.append(starts[1:], len(hop))
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        begins = starts(hop)
+        ends = np.append(begins[1:], len(hop))
+        for start, end in zip(begins.tolist(), ends.tolist(), strict=True):
             self._add(int(hop[start]), session[start:end], ns[start:end])
 
     def times(self, hop: int, clock_ns: int = 0) -> Times:

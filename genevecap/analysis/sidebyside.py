@@ -21,7 +21,7 @@ import numpy as np
 
 from ..columns import NO_TIME
 from .inputs import Batch, Inputs
-from .segments import Array
+from .rows import Array
 from .sightings import BatchSegments, Openings, Sightings, Views
 
 SLACK_NS = 1_000_000_000

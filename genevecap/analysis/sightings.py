@@ -11,13 +11,14 @@ apart (`sequence`, `length`), because offloads cut and merge those.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..ambient import HBONE_PORT, OUTBOUND_PORT
 from ..columns import NO_TIME, Columns, TcpOption
-from .segments import ACK, FIN, RST, SYN, TCP, Array, column, mix, mix_endpoint
+from .rows import Array, Rows
+from .segments import ACK, FIN, RST, SYN, TCP, column, mix, mix_endpoint
 
 UPWARD = 0x01
 TOWARDS_SERVER = 0x02
@@ -36,7 +37,7 @@ _THIRTY_TWO = np.uint64(32)
 
 
 @dataclass(slots=True, kw_only=True)
-class Sightings:
+class Sightings(Rows):
     """Sightings of TCP segments; all columns have one length."""
 
     time_ns: Array
@@ -70,27 +71,9 @@ class Sightings:
     wire_bytes: Array
     """uint32: original length from the network layer on, the link header left out."""
 
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.time_ns)
-
-    def take(self, rows: Array) -> Sightings:
-        """Return some rows, by mask or by index, copied."""
-        return Sightings(**{name: getattr(self, name)[rows] for name in _NAMES})
-
-
-_NAMES = tuple(field.name for field in fields(Sightings))
-
-
-def concatenate(parts: list[Sightings]) -> Sightings:
-    """Return all rows of several pieces, in order."""
-    return Sightings(
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES}
-    )
-
 
 @dataclass(slots=True, kw_only=True)
-class Openings:
+class Openings(Rows):
     """SYN and SYN-ACK segments: what tells which addresses are one connection."""
 
     time_ns: Array
@@ -109,27 +92,9 @@ class Openings:
     ends: Array
     """uint64, two columns: mixes of the two endpoints."""
 
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.time_ns)
-
-    def take(self, rows: Array) -> Openings:
-        """Return some rows, by mask or by index, copied."""
-        return Openings(**{f.name: getattr(self, f.name)[rows] for f in fields(Openings)})
-
-    @staticmethod
-    def concatenate(parts: list[Openings]) -> Openings:
-        """Return all rows of several pieces, in order."""
-        return Openings(
-            **{
-                f.name: np.concatenate([getattr(part, f.name) for part in parts])
-                for f in fields(Openings)
-            }
-        )
-
 
 @dataclass(slots=True, kw_only=True)
-class Exchange:
+class Exchange(Rows):
     """Segments as one point sees who answers whom."""
 
     time_ns: Array
@@ -140,20 +105,6 @@ class Exchange:
     """uint32: sequence number after the segment."""
     length: Array
     acknowledgment: Array
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.time_ns)
-
-    @staticmethod
-    def concatenate(parts: list[Exchange]) -> Exchange:
-        """Return all rows of several pieces, in order."""
-        return Exchange(
-            **{
-                f.name: np.concatenate([getattr(part, f.name) for part in parts])
-                for f in fields(Exchange)
-            }
-        )
 
 
 class View:

@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from genevecap.analysis.segments import FIN, SYN, concatenate, extract
+from genevecap.analysis.segments import FIN, SYN, Segments, extract
 from genevecap.columns import NO_TIME
 from tests.build import packets as p
 from tests.properties.decoders import batch_of, decode_all, readable_decoder
@@ -21,7 +21,7 @@ def segments(*frames, kept=False, untimed=()):
     batch = batch_of([(ETHERNET, frame, len(frame)) for frame in frames])
     for row in range(batch.count):
         batch.time_ns[row] = NO_TIME if row in untimed else 1_000 + row
-    return concatenate(
+    return Segments.concatenate(
         [extract(batch, d, 3, kept=kept) for d in decode_all(readable_decoder(), batch)]
     )
 
@@ -103,7 +103,7 @@ def test_the_end_counts_syn_fin_and_payload_and_wraps():
 def test_rows_can_be_taken_by_mask_and_joined():
     found = segments(segment(), segment(source_port=9), segment(source_port=10))
     ends = found.take(found.source_port != 9)
-    assert concatenate([ends, found]).source_port.tolist() == [40000, 10, 40000, 9, 10]
+    assert Segments.concatenate([ends, found]).source_port.tolist() == [40000, 10, 40000, 9, 10]
 
 
 def test_selected_rows_only_where_asked():
