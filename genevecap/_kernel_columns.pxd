@@ -2,7 +2,8 @@
 # The columns of `columns.py` as pointers: what kernels read and write.
 #
 # A struct has the fields of the SCHEMA of the class that its name begins with, in that order; a
-# test holds the two together.  `bind` fills one in, once for a batch that is used again and again.
+# test holds the two together.  `bind_frames` and `bind_decoded` fill them in, once for a batch that
+# is used again and again.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -122,17 +123,41 @@ cdef inline object bind(object columns, void **pointers, size_t octets):
     return kept
 
 
-cdef inline object bind_frames(object frames, FrameColumns *columns):
-    return bind(frames, <void **>columns, sizeof(FrameColumns))
+cdef inline object bind_frames(object frames, FrameColumns *columns, object bound):
+    """Point at the columns of a batch of frames, unless they are those of the last call.
+
+    bound: what that call returned, None before the first.
+    """
+    cdef FrameColumns found
+    if bound is not None and bound[0] is frames:
+        return bound
+    kept = bind(frames, <void **>&found, sizeof(FrameColumns))
+    columns[0] = found
+    return frames, kept
 
 
-cdef inline object bind_decoded(object decoded, BatchColumns *columns):
-    return (
-        bind(decoded, <void **>&columns.rows, sizeof(DecodedColumns)),
-        bind(decoded.layers, <void **>&columns.layers, sizeof(LayerColumns)),
-        bind(decoded.tunnels, <void **>&columns.tunnels, sizeof(TunnelColumns)),
-        bind(decoded.options, <void **>&columns.options, sizeof(OptionColumns)),
+cdef inline object bind_decoded(object decoded, BatchColumns *columns, object bound):
+    """Point at the columns of a batch of decoded frames, as `bind_frames` does."""
+    cdef BatchColumns found
+    if bound is not None and bound[0] is decoded:
+        return bound
+    kept = (
+        bind(decoded, <void **>&found.rows, sizeof(DecodedColumns)),
+        bind(decoded.layers, <void **>&found.layers, sizeof(LayerColumns)),
+        bind(decoded.tunnels, <void **>&found.tunnels, sizeof(TunnelColumns)),
+        bind(decoded.options, <void **>&found.options, sizeof(OptionColumns)),
     )
+    columns[0] = found
+    return decoded, kept
+
+
+cdef inline int check_rows(object frames, object decoded) except -1:
+    """Raise ValueError where the rows in use of `decoded` are not rows of both batches."""
+    cdef Py_ssize_t first = decoded.first
+    cdef Py_ssize_t rows = decoded.count
+    if first < 0 or rows < 0 or rows > decoded.capacity or first + rows > frames.capacity:
+        raise ValueError("rows that the batch does not have")
+    return 0
 
 
 cdef extern from *:

@@ -5,6 +5,7 @@ cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from genevecap._kernel_columns cimport BatchColumns, DecodedColumns, FrameColumns
 from ._kernel_streams cimport Octets, Reader, RecordBlockRef, Segment, Shared, Stream
+from ._kernel_tables cimport Table
 
 cdef enum:
     HALVES_OF_CHUNK = 1024
@@ -99,7 +100,7 @@ ctypedef uint64_t *Slots
 # What a segment's half is found by.
 cdef struct Place:
     uint64_t key
-    uint64_t hash
+    uint32_t hash
     uint8_t upward
     uint8_t wanted
 
@@ -108,7 +109,7 @@ ctypedef Place *PlaceRef
 cdef uint64_t mix(uint64_t value) noexcept nogil
 cdef uint64_t mix_endpoint(uint64_t hi, uint64_t lo, int64_t port) noexcept nogil
 @cython.locals(wide=uint64_t)
-cdef uint64_t hash_of(uint64_t key, uint32_t point, uint8_t upward) noexcept nogil
+cdef uint32_t hash_of(uint64_t key, uint32_t point, uint8_t upward) noexcept nogil
 @cython.locals(distance=uint32_t)
 cdef int64_t offset_of(HalfRow *h, uint32_t sequence) noexcept nogil
 cdef void take_syn(
@@ -130,8 +131,7 @@ cdef class KernelTracker:
     cdef HalfRow **chunks
     cdef uint32_t chunk_count
     cdef uint32_t used
-    cdef uint64_t *slots
-    cdef uint64_t mask
+    cdef Table table  # slots alone
     cdef uint64_t most
     cdef uint64_t passed_over_
     cdef int32_t most_events
@@ -140,24 +140,20 @@ cdef class KernelTracker:
     cdef BatchColumns columns
     cdef object bound_frames
     cdef object bound_decoded
-    cdef object frames_kept
-    cdef object decoded_kept
     cdef Octets octets
     cdef int64_t octet_count
     cdef int64_t tunnel_rows
 
     cdef HalfRow *half_at(self, uint64_t number) noexcept nogil
     @cython.locals(entry=uint64_t)
-    cdef HalfRow *likely_half(self, uint64_t tag) noexcept nogil
+    cdef HalfRow *likely_half(self, uint32_t tag) noexcept nogil
     @cython.locals(slot=uint64_t, h=HalfRef)
     cdef uint64_t slot_of(self, Place *p, int32_t point) noexcept nogil
-    @cython.locals(mask=uint64_t, slot=uint64_t, i=uint64_t, slots=Slots, h=HalfRef)
-    cdef int grow(self) except -1
     @cython.locals(chunks=HalfChunks)
     cdef int new_chunk(self) except -1
     @cython.locals(r=DecodedRef, h=HalfRef)
     cdef HalfRow *new_half(self, Place *p, uint64_t slot, size_t row, size_t i) except NULL
-    @cython.locals(row=size_t, r=DecodedRef, p=PlaceRef, slots=Slots)
+    @cython.locals(row=size_t, r=DecodedRef, p=PlaceRef, slots=Slots, other=uint64_t)
     cdef int make_places(
         self, Place *places, size_t begin, size_t end, size_t first, bint kept
     ) except -1

@@ -4,9 +4,10 @@
 # mypy: ignore-errors
 """The tracker of connections, compiled: see `connections`, which says the same in readable form.
 
-Halves lie in chunks that never move and are found through a table of hashes; what grows of them is
-in lists of blocks, taken from slabs.  As in `_kernel_tables`, cache lines are what a segment costs,
-so those of the next segments are asked for ahead, and the hash is seeded by the process's own.
+Halves lie in chunks that never move and are found through the slots of a `_kernel_tables.Table`;
+what grows of them is in lists of blocks, taken from slabs.  As there, cache lines are what a
+segment costs, so those of the next segments are asked for ahead, and the hash is seeded by the
+process's own.
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ from __future__ import annotations
 import gc
 
 import cython
-from cython.cimports.genevecap._kernel_columns import bind_decoded, bind_frames
+from cython.cimports.genevecap._kernel_columns import (
+    bind_decoded,
+    bind_frames,
+    check_rows,
+    genevecap_prefetch,
+)
 from cython.cimports.genevecap.analysis._kernel_streams import (
     RECORDS_OF_BLOCK,
     Reader,
@@ -28,8 +34,14 @@ from cython.cimports.genevecap.analysis._kernel_streams import (
     stretch_at,
     take,
 )
-from cython.cimports.genevecap.analysis._kernel_tables import genevecap_prefetch
-from cython.cimports.libc.stdlib import calloc, free, malloc, realloc
+from cython.cimports.genevecap.analysis._kernel_tables import (
+    entry_of,
+    free_table,
+    make_table,
+    new_slot,
+    number_in,
+)
+from cython.cimports.libc.stdlib import free, malloc, realloc
 from cython.cimports.libc.string import memset
 
 from ..ambient import HBONE_PORT
@@ -42,7 +54,6 @@ SEED = cython.declare(cython.ulonglong, hash("genevecap") & 0xFFFFFFFFFFFFFFFF)
 GOLDEN = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)
 MIX_1 = cython.declare(cython.ulonglong, 0xBF58476D1CE4E5B9)
 MIX_2 = cython.declare(cython.ulonglong, 0x94D049BB133111EB)
-LOW_HALF = cython.declare(cython.ulonglong, 0xFFFFFFFF)
 HBONE = cython.declare(cython.int, HBONE_PORT)
 AHEAD = cython.declare(cython.size_t, 8)
 NEAR = cython.declare(cython.size_t, 4)
@@ -110,10 +121,7 @@ class KernelTracker:
     """The compiled twin of `connections.ReadableTracker`."""
 
     def __cinit__(self, most=connections.MAX_HALVES):
-        self.mask = 4095
-        self.slots = cython.cast(Slots, calloc(self.mask + 1, cython.sizeof(cython.ulonglong)))
-        if self.slots == cython.NULL:
-            raise MemoryError
+        make_table(cython.address(self.table), 0, 2048, 0)
         self.most = min(most, 1 << 31)
         self.most_events = connections.MAX_EVENTS
         self.most_turns = connections.MAX_TURNS
@@ -132,7 +140,7 @@ class KernelTracker:
         for i in range(self.chunk_count):
             free(self.chunks[i])
         free(self.chunks)
-        free(self.slots)
+        free_table(cython.address(self.table))
         give_back(cython.address(self.shared.arena))
 
     @property
@@ -147,37 +155,19 @@ class KernelTracker:
 
     def likely_half(self, tag):
         """Return the half that this hash most likely means, NULL where there is none."""
-        entry = self.slots[tag & self.mask]
-        return self.half_at((entry & LOW_HALF) - 1) if entry else cython.NULL
+        entry = self.table.slots[tag & self.table.mask]
+        return self.half_at(number_in(entry)) if entry else cython.NULL
 
     def slot_of(self, p, point):
         """Return where a half is entered, or where it would be."""
-        slot = p.hash & self.mask
-        while self.slots[slot]:
-            if (self.slots[slot] ^ p.hash) >> 32 == 0:
-                h = self.half_at((self.slots[slot] & LOW_HALF) - 1)
+        slot = p.hash & self.table.mask
+        while self.table.slots[slot]:
+            if self.table.slots[slot] >> 32 == p.hash:
+                h = self.half_at(number_in(self.table.slots[slot]))
                 if h.key == p.key and h.point == point and h.upward == p.upward:
                     return slot
-            slot = (slot + 1) & self.mask
+            slot = (slot + 1) & self.table.mask
         return slot
-
-    def grow(self):
-        """Make room for twice as many slots; at most half of them are taken."""
-        mask = self.mask * 2 + 1
-        slots = cython.cast(Slots, calloc(mask + 1, cython.sizeof(cython.ulonglong)))
-        if slots == cython.NULL:
-            raise MemoryError
-        for i in range(self.mask + 1):
-            if self.slots[i]:
-                h = self.half_at((self.slots[i] & LOW_HALF) - 1)
-                slot = hash_of(h.key, h.point, h.upward) & mask
-                while slots[slot]:
-                    slot = (slot + 1) & mask
-                slots[slot] = self.slots[i]
-        free(self.slots)
-        self.slots = slots
-        self.mask = mask
-        return 0
 
     def new_chunk(self):
         """Make room for more halves."""
@@ -225,28 +215,22 @@ class KernelTracker:
                 take(cython.address(self.shared.arena), cython.sizeof(Reader)),
             )
             h.reader.synchronised = 1
+        if self.table.slots[slot]:
+            self.table.slots[slot] = entry_of(p.hash, self.used)
+        else:
+            new_slot(cython.address(self.table), p.hash, self.used)
         self.used += 1
-        self.slots[slot] = (p.hash & ~LOW_HALF) | self.used
-        if cython.cast(cython.ulonglong, self.used) * 2 > self.mask:
-            self.grow()
         return h
 
     # --- segments ---------------------------------------------------------------------------------
 
     def update(self, frames, decoded, capture, *, kept):
         """See `connections.ConnectionTracker`."""
-        if self.bound_frames is not frames:
-            self.bound_frames = None
-            self.frames_kept = bind_frames(frames, cython.address(self.frames))
-            self.bound_frames = frames
-        if self.bound_decoded is not decoded:
-            self.bound_decoded = None
-            self.decoded_kept = bind_decoded(decoded, cython.address(self.columns))
-            self.bound_decoded = decoded
+        self.bound_frames = bind_frames(frames, cython.address(self.frames), self.bound_frames)
+        self.bound_decoded = bind_decoded(decoded, cython.address(self.columns), self.bound_decoded)
+        check_rows(frames, decoded)
         first: cython.Py_ssize_t = decoded.first
         rows: cython.Py_ssize_t = decoded.count
-        if first < 0 or rows < 0 or rows > decoded.capacity or first + rows > frames.capacity:
-            raise ValueError("rows that the batch does not have")
         self.tunnel_rows = decoded.tunnels.capacity
         number: cython.int = capture
         selecting: cython.bint = kept
@@ -284,7 +268,7 @@ class KernelTracker:
     def make_places(self, places, begin, end, first, kept):
         """Say by what rows are found, and ask for the slots."""
         r = cython.address(self.columns.rows)
-        slots = self.slots
+        slots = self.table.slots
         for row in range(begin, end):
             p = places + (row - begin)
             p.wanted = (
@@ -298,15 +282,15 @@ class KernelTracker:
             p.key = mix_endpoint(
                 r.inner_source_hi[row], r.inner_source_lo[row], r.inner_source_port[row]
             )
-            p.hash = mix_endpoint(
+            other = mix_endpoint(
                 r.inner_destination_hi[row],
                 r.inner_destination_lo[row],
                 r.inner_destination_port[row],
             )
-            p.upward = p.key < p.hash
-            p.key = mix(p.key + p.hash)
+            p.upward = p.key < other
+            p.key = mix(p.key + other)
             p.hash = hash_of(p.key, self.frames.point[first + row], p.upward)
-            genevecap_prefetch(slots + (p.hash & self.mask))
+            genevecap_prefetch(slots + (p.hash & self.table.mask))
         return 0
 
     def add(self, p, row, i, capture):
@@ -319,8 +303,8 @@ class KernelTracker:
         length = r.payload_bytes[row]
         slot = self.slot_of(p, self.frames.point[i])
         h = cython.NULL
-        if self.slots[slot]:
-            h = self.half_at((self.slots[slot] & LOW_HALF) - 1)
+        if self.table.slots[slot]:
+            h = self.half_at(number_in(self.table.slots[slot]))
             if flags & SYN and h.base != cython.cast(cython.uint, start + 1):
                 h = cython.NULL
         if h == cython.NULL:

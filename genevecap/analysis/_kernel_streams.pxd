@@ -149,8 +149,6 @@ cdef struct Stream:
     Stretch *others
     int32_t other_count
 
-ctypedef Stream *StreamRef
-
 # One segment; `captured` of its `length` octets are there.
 cdef struct Segment:
     int64_t begin  # offset in the stream
@@ -159,8 +157,6 @@ cdef struct Segment:
     int64_t time_ns
     int64_t frame
     Octets octets
-
-ctypedef Segment *SegmentRef
 
 # A segment that came before its turn; its octets stand behind it.
 cdef struct Pending:
@@ -204,8 +200,6 @@ cdef struct Reader:
     uint8_t open_type
     uint8_t header_bytes
     uint8_t header[8]
-
-ctypedef Reader *ReaderRef
 
 @cython.locals(slab=SlabRef, found=Bytes)
 cdef void *take(Arena *a, size_t octets) except NULL

@@ -82,7 +82,7 @@ cdef inline int make_room(Table *t, uint32_t room) except -1:
     cdef uint64_t row_bytes = t.width * sizeof(uint64_t)
     cdef uint64_t i, slot
     if room > MOST_ROWS:
-        raise MemoryError("more than 268 million tunnels or flows")
+        raise MemoryError("more than 268 million rows")
     if row_bytes:
         memory = malloc(room * row_bytes + LINE_BYTES)
         if memory == NULL:
@@ -123,6 +123,11 @@ cdef inline void free_table(Table *t) noexcept:
     free(t.slots)
 
 
+cdef inline uint64_t entry_of(uint32_t hash, uint32_t number) noexcept nogil:
+    """Return what the slot of a number holds."""
+    return (<uint64_t>hash << 32) | (number + 1)
+
+
 cdef inline int new_slot(Table *t, uint32_t hash, uint32_t number) except -1:
     """Enter a number that is not in the table yet."""
     cdef uint64_t slot
@@ -131,7 +136,7 @@ cdef inline int new_slot(Table *t, uint32_t hash, uint32_t number) except -1:
     slot = hash & t.mask
     while t.slots[slot]:
         slot = (slot + 1) & t.mask
-    t.slots[slot] = (<uint64_t>hash << 32) | (number + 1)
+    t.slots[slot] = entry_of(hash, number)
     t.used += 1
     return 0
 

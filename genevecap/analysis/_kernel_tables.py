@@ -23,6 +23,7 @@ from cython.cimports.genevecap._kernel_columns import (
     TunnelColumns,
     bind_decoded,
     bind_frames,
+    check_rows,
 )
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, malloc, qsort, realloc
@@ -208,8 +209,6 @@ class KernelTables:
     columns: BatchColumns
     bound_frames: object
     bound_decoded: object
-    frames_kept: object
-    decoded_kept: object
     tunnel_rows: cython.Py_ssize_t
     option_rows: cython.Py_ssize_t
     count_: uint64_t
@@ -417,18 +416,11 @@ class KernelTables:
 
     def update(self, frames, d, capture):
         """See `tables.SummaryTables`."""
-        if self.bound_frames is not frames:
-            self.bound_frames = None
-            self.frames_kept = bind_frames(frames, cython.address(self.frames))
-            self.bound_frames = frames
-        if self.bound_decoded is not d:
-            self.bound_decoded = None
-            self.decoded_kept = bind_decoded(d, cython.address(self.columns))
-            self.bound_decoded = d
+        self.bound_frames = bind_frames(frames, cython.address(self.frames), self.bound_frames)
+        self.bound_decoded = bind_decoded(d, cython.address(self.columns), self.bound_decoded)
+        check_rows(frames, d)
         first: cython.Py_ssize_t = d.first
         rows: cython.Py_ssize_t = d.count
-        if first < 0 or rows < 0 or rows > d.capacity or first + rows > frames.capacity:
-            raise ValueError("rows that the batch does not have")
         self.tunnel_rows = d.tunnels.capacity
         self.option_rows = d.options.capacity
         block: Block

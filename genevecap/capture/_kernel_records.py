@@ -68,15 +68,11 @@ class KernelWalk:
 
     columns: FrameColumns
     bound: object
-    kept: object
 
     @cython.cfunc
     def bind(self, frames):
         """Point at the columns of a batch, all of which are as long as its capacity."""
-        if self.bound is not frames:
-            self.bound = None
-            self.kept = bind_frames(frames, cython.address(self.columns))
-            self.bound = frames
+        self.bound = bind_frames(frames, cython.address(self.columns), self.bound)
         if not 0 <= frames.count <= frames.capacity:
             raise ValueError("rows that the batch does not have")
 

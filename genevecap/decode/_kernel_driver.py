@@ -393,8 +393,6 @@ class KernelDecoder:
     columns: BatchColumns
     bound_frames: object
     bound_decoded: object
-    frames_kept: object
-    decoded_kept: object
 
     def __init__(self, udp_table, esp_icv_bytes=None):
         """udp_table, esp_icv_bytes: as `DecodeSettings` has them; ValueError for another length."""
@@ -419,7 +417,8 @@ class KernelDecoder:
         """See `decode.Decoder`."""
         if first < 0:
             raise ValueError("rows are counted from 0")
-        self.bind(frames, decoded)
+        self.bound_frames = bind_frames(frames, cython.address(self.frames), self.bound_frames)
+        self.bound_decoded = bind_decoded(decoded, cython.address(self.columns), self.bound_decoded)
         buffer: cython.uchar[::1] = frames.buffer
         codes: cython.uint[::1] = link_layers_of(frames.link_types)
         c: cython.pointer(BatchColumns) = cython.address(self.columns)
@@ -461,18 +460,6 @@ class KernelDecoder:
         decoded.tunnels.count = run_.tunnels
         decoded.options.count = f.option_count
         return row
-
-    @cython.cfunc
-    def bind(self, frames, decoded):
-        """Point at the columns of these batches, unless they are those of the last call."""
-        if self.bound_frames is not frames:
-            self.bound_frames = None
-            self.frames_kept = bind_frames(frames, cython.address(self.frames))
-            self.bound_frames = frames
-        if self.bound_decoded is not decoded:
-            self.bound_decoded = None
-            self.decoded_kept = bind_decoded(decoded, cython.address(self.columns))
-            self.bound_decoded = decoded
 
 
 def link_layers_of(link_types):

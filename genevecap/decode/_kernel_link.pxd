@@ -3,7 +3,7 @@ cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 from ._kernel_state cimport Frame, Octets
 
-@cython.locals(h=Octets, p=uint64_t, kind=uint32_t)
+@cython.locals(h=Octets, p=uint64_t)
 cdef bint ethernet(Frame *f) noexcept nogil
 @cython.locals(p=uint64_t)
 cdef bint vlan(Frame *f) noexcept nogil
@@ -16,7 +16,6 @@ cdef bint llc(Frame *f) noexcept nogil
 cdef bint sll(Frame *f) noexcept nogil
 @cython.locals(p=uint64_t)
 cdef bint sll2(Frame *f) noexcept nogil
-@cython.locals(layer=uint32_t)
 cdef bint cooked(Frame *f, uint64_t p, uint32_t kind) noexcept nogil
 @cython.locals(p=uint64_t)
 cdef bint raw(Frame *f) noexcept nogil

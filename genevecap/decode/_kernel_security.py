@@ -24,6 +24,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     complete,
     end_at,
     fits,
+    is_there,
     narrow,
     u8,
     u16,
@@ -34,7 +35,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
 
 def esp_fits(f, p):
     """RFC 3948: four zero octets are IKE, one octet 0xff is a keep-alive."""
-    return p + 8 <= f.captured and p + 8 <= f.end and u32(f, p) != 0
+    return is_there(f, p, 8) and u32(f, p) != 0
 
 
 def esp(f):
@@ -110,7 +111,7 @@ def macsec(f):
 
 def wireguard_fits(f, p):
     """https://www.wireguard.com/protocol/: a type, three zeros, and as many octets as it has."""
-    if p + 4 > f.captured or p + 4 > f.end or u8(f, p + 1) or u16(f, p + 2):
+    if not is_there(f, p, 4) or u8(f, p + 1) or u16(f, p + 2):
         return 0
     kind = u8(f, p)
     size = f.end - p
@@ -137,7 +138,7 @@ def stt_fits(f, p):
         return 0
     if place:
         return 1
-    return p + 18 <= f.captured and p + 18 <= f.end and u8(f, p) == 0 and u8(f, p + 3) == 0
+    return is_there(f, p, 18) and u8(f, p) == 0 and u8(f, p + 3) == 0
 
 
 def stt(f):

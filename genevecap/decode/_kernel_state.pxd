@@ -250,9 +250,13 @@ cdef inline bint end_at(Frame *f, uint8_t stop, uint32_t layer, uint64_t p) noex
 cdef inline bint complete(Frame *f, uint64_t p) noexcept nogil:
     return end_at(f, COMPLETE, 0, p)
 
+cdef inline bint is_there(Frame *f, uint64_t p, uint64_t octets) noexcept nogil:
+    # Tell whether octets from p are inside window and capture.
+    return p + octets <= f.end and p + octets <= f.captured
+
 cdef inline bint fits(Frame *f, uint64_t p, uint64_t octets, uint32_t layer) noexcept nogil:
     # Tell whether the first octets of the layer that begins at p are inside window and capture.
-    if p + octets <= f.end and p + octets <= f.captured:
+    if is_there(f, p, octets):
         return 1
     if p + octets > f.end:
         f.ran_past = f.fragment_bound

@@ -23,7 +23,7 @@ cdef bint gtpu(Frame *f) noexcept nogil
 cdef uint64_t gtpu_extensions(Frame *f, Tunnel *t, uint64_t p, uint64_t begins) noexcept nogil
 @cython.locals(area=uint64_t, here=uint64_t, protocol=uint32_t)
 cdef bint geneve_fits(Frame *f, uint64_t p) noexcept nogil
-@cython.locals(h=Octets, t=TunnelRef, p=uint64_t, first=uint32_t, header=uint64_t, protocol=uint32_t)
+@cython.locals(h=Octets, t=TunnelRef, p=uint64_t, first=uint32_t, header=uint64_t)
 cdef bint geneve(Frame *f) noexcept nogil
 @cython.locals(here=uint64_t, end=uint64_t, size=uint64_t, row=uint32_t, kind=uint32_t, critical=cython.bint, broken=cython.bint)
 cdef void geneve_options(Frame *f, Tunnel *t, uint64_t begins, uint64_t ends, bint critical_flag) noexcept nogil

@@ -49,6 +49,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     end_at,
     fits,
     go_on,
+    is_there,
     link_layer_to,
     narrow,
     u8,
@@ -96,10 +97,10 @@ def ip_in_ip(f, p, layer):
 
 def geneve_fits(f, p):
     """Tell whether octets on a port that only suggests Geneve are Geneve."""
-    if p + 8 > f.captured or p + 8 > f.end:
+    if not is_there(f, p, 8):
         return 0
     area = p + 8 + (u8(f, p) & 0x3F) * 4
-    if u8(f, p) >> 6 or u8(f, p + 1) & 0x3F or u8(f, p + 7) or area > f.captured or area > f.end:
+    if u8(f, p) >> 6 or u8(f, p + 1) & 0x3F or u8(f, p + 7) or not is_there(f, area, 0):
         return 0
     protocol = u16(f, p + 2)
     if protocol != 0x6558 and protocol != 0x0800 and protocol != 0x86DD:
@@ -321,12 +322,7 @@ def gre_routes(f, p, begins):
 
 def gre_fits(f, p):
     """Tell whether octets on a port that only suggests GRE (RFC 8086) are GRE."""
-    return (
-        p + 4 <= f.captured
-        and p + 4 <= f.end
-        and u16(f, p) & 0x4FFF == 0
-        and u16(f, p + 2) >= 0x0600
-    )
+    return is_there(f, p, 4) and u16(f, p) & 0x4FFF == 0 and u16(f, p + 2) >= 0x0600
 
 
 def erspan(f):
@@ -347,7 +343,7 @@ def erspan(f):
     end = p + 8
     if version == 2:
         end = p + 12
-        if end <= f.end and end <= f.captured and u8(f, p + 11) & 1:
+        if is_there(f, end, 0) and u8(f, p + 11) & 1:
             end += 8
     if not fits(f, p, end - p, ERSPAN):
         return 0
@@ -364,7 +360,7 @@ def erspan(f):
 
 def gtpu_fits(f, p):
     """Tell whether octets on GTP-U's port are GTP-U: version 1, protocol type 1."""
-    return p + 8 <= f.captured and p + 8 <= f.end and u8(f, p) & 0xF0 == 0x30
+    return is_there(f, p, 8) and u8(f, p) & 0xF0 == 0x30
 
 
 def gtpu(f):
