@@ -31,17 +31,19 @@ class Cooked(NamedTuple):
     """Whether the interface is a loopback."""
 
 
+def _word(octets: bytearray, at: int) -> int:
+    return int.from_bytes(octets[at : at + 2], "big")
+
+
 def cooked(frames: FrameBatch, row: int, link_type: int) -> Cooked | None:
     """Return the cooked header of a row, None where its link type has none or it is cut."""
     begin, captured, octets = frames.offset[row], frames.captured_bytes[row], frames.buffer
     if link_type == LINUX_SLL2 and captured >= _SLL2_BYTES:
         packet_type = octets[begin + _SLL2_PACKET_TYPE]
-        arphrd = int.from_bytes(octets[begin + _SLL2_ARPHRD : begin + _SLL2_ARPHRD + 2], "big")
+        arphrd = _word(octets, begin + _SLL2_ARPHRD)
     elif link_type == LINUX_SLL and captured >= _SLL_BYTES:
-        begin += _SLL_PACKET_TYPE
-        packet_type = int.from_bytes(octets[begin : begin + 2], "big")
-        begin += _SLL_ARPHRD - _SLL_PACKET_TYPE
-        arphrd = int.from_bytes(octets[begin : begin + 2], "big")
+        packet_type = _word(octets, begin + _SLL_PACKET_TYPE)
+        arphrd = _word(octets, begin + _SLL_ARPHRD)
     else:
         return None
     return Cooked(sent=packet_type == SENT, loopback=arphrd == ARPHRD_LOOPBACK)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..columns import DecodedBatch, FrameBatch
 from . import make_decoder
@@ -28,6 +29,7 @@ class TooBig:
     next_hop_mtu_bytes: int
     """0 where an old router gives none."""
     quoted: DecodedBatch
+    """Valid until the next message is asked for."""
     quoted_bytes: int
     """Length that the quoted header gives for its packet."""
 
@@ -57,19 +59,29 @@ def too_big(frames: FrameBatch, d: DecodedBatch, i: int, settings: DecodeSetting
     )  # fmt: skip
     return TooBig(
         next_hop_mtu_bytes=mtu,
-        quoted=_decoded(quote, said, _LINK_TYPES[version], settings),
+        quoted=_quotes(settings).decode(quote, said, _LINK_TYPES[version]),
         quoted_bytes=said,
     )
 
 
-def _decoded(quote: bytes, size: int, link_type: int, settings: DecodeSettings) -> DecodedBatch:
-    """Decode a quoted packet, which is cut short as a rule."""
-    frames = FrameBatch(1)
-    frames.buffer = bytearray(quote)
-    frames.captured_bytes[0] = len(quote)
-    frames.wire_bytes[0] = max(size, len(quote))
-    frames.link_types = array("i", (link_type,))
-    frames.count = 1
-    decoded = DecodedBatch(1)
-    make_decoder(settings).decode(frames, 0, decoded)
-    return decoded
+class _Quotes:
+    """Decodes quoted packets in batches of one row that are used again: there may be many."""
+
+    def __init__(self, settings: DecodeSettings) -> None:
+        self._decoder = make_decoder(settings)
+        self._frames = FrameBatch(1)
+        self._frames.count = 1
+        self._decoded = DecodedBatch(1)
+
+    def decode(self, quote: bytes, size: int, link_type: int) -> DecodedBatch:
+        """Decode a packet, which is cut short as a rule; size: what its header says."""
+        frames = self._frames
+        frames.buffer = bytearray(quote)
+        frames.captured_bytes[0] = len(quote)
+        frames.wire_bytes[0] = max(size, len(quote))
+        frames.link_types = array("i", (link_type,))
+        self._decoder.decode(frames, 0, self._decoded)
+        return self._decoded
+
+
+_quotes = lru_cache(maxsize=1)(_Quotes)

@@ -100,6 +100,12 @@ LINK_TYPES = {
 }
 """https://www.tcpdump.org/linktypes.html"""
 
+
+def link_layer(link_type: int) -> int:
+    """Return the code of the layer that frames of a link type begin with."""
+    return LINK_TYPES.get(link_type) or LINK_TYPE_SPACE | link_type & 0xFFFF
+
+
 GPE_NEXT_PROTOCOLS = {
     1: Layer.IPV4,
     2: Layer.IPV6,

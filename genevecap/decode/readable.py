@@ -13,7 +13,7 @@ from array import array
 from typing import TYPE_CHECKING
 
 from ..columns import MAX_LAYERS, MAX_OPTIONS, MAX_TUNNELS, DecodedBatch, FrameBatch, Stop
-from .layers import LINK_TYPE_SPACE, LINK_TYPES
+from .layers import link_layer
 from .protocols import PROTOCOLS, Walk
 
 if TYPE_CHECKING:
@@ -36,11 +36,6 @@ _MINUS_ONE = frozenset(
 )
 
 _COMPLETE = int(Stop.COMPLETE)
-
-
-def link_layer(link_type: int) -> int:
-    """Return the code of the layer that frames of a link type begin with."""
-    return LINK_TYPES.get(link_type) or LINK_TYPE_SPACE | link_type & 0xFFFF
 
 
 def follow(walk: Walk, code: int, offset: int) -> None:

@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ...columns import Finding, FrameBatch, Stop
-from ..layers import layer_name
+from ..layers import layer_name, link_layer
 from ..protocols import PROTOCOLS, Walk
 from ..protocols.esp import Esp, describe_trailer
 from ..protocols.fields import Field, Header, HeaderCut, LayerDetail, printable
-from ..readable import follow, link_layer
+from ..readable import follow
 from ..settings import DecodeSettings
 from .application import describe_application
 

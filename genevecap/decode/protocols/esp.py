@@ -52,8 +52,6 @@ class Esp(Protocol):
     @staticmethod
     def fits(walk: Walk, offset: int) -> bool:
         """Return whether port 4500 carries ESP: neither IKE nor a keep-alive of one octet."""
-        if offset + HEADER_BYTES > walk.limit:
-            return False
         return walk.data[offset + SPI : offset + SEQUENCE] != NON_ESP_MARKER
 
     @staticmethod

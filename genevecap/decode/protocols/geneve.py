@@ -94,8 +94,6 @@ class Geneve(Protocol):
         """Return whether a tentative port carries Geneve: a whole and faultless header."""
         data = walk.data
         end = offset + HEADER_BYTES
-        if end > walk.limit:
-            return False
         first: int
         first, low = _HEADER.unpack_from(data, offset)
         if first & (VERSION_MASK | RESERVED) or low & RESERVED_LOW:

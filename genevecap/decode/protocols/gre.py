@@ -101,8 +101,6 @@ class Gre(Protocol):
     @staticmethod
     def fits(walk: Walk, offset: int) -> bool:
         """Return whether a UDP port that suggests GRE carries it."""
-        if offset + HEADER_BYTES > walk.limit:
-            return False
         first: int = _FIRST.unpack_from(walk.data, offset)[0]
         return not first & RESERVED_OVER_UDP and first & PROTOCOL_MASK >= MIN_ETHERTYPE
 

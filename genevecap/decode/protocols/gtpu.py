@@ -100,8 +100,6 @@ class Gtpu(Protocol):
     @staticmethod
     def fits(walk: Walk, offset: int) -> bool:
         """Return whether the octets look like GTP-U version 1."""
-        if offset + HEADER_BYTES > walk.limit:
-            return False
         return walk.data[offset + FLAGS] & VERSION_TYPE_MASK == VERSION_TYPE
 
     @staticmethod

@@ -13,6 +13,7 @@ r"""NSH: RFC 8300 section 2.  A layer between a tunnel (or Ethernet) and what it
     |      Context headers, to length * 4 octets from the start     |
     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 
+Next protocols have the numbers of VXLAN-GPE, which was written for it (section 2.2).
 Metadata of MD type 1 is 16 octets; of MD type 2 a list of class, type and length (section 2.5.1).
 """
 
@@ -21,9 +22,10 @@ from __future__ import annotations
 from struct import Struct
 
 from ...columns import Stop
-from ..layers import GPE_NEXT_PROTOCOLS, NEXT_PROTOCOL_SPACE, Layer, layer_name
+from ..layers import Layer
 from .fields import Header
 from .protocol import Protocol
+from .vxlan_gpe import describe_next, next_by_number
 from .walk import Walk
 
 FIRST = 0
@@ -37,9 +39,6 @@ VERSION_MASK = 0xC000_0000
 LENGTH_SHIFT = 16
 LENGTH_MASK = 0x3F
 NEXT_MASK = 0xFF
-
-NEXT_PROTOCOLS = GPE_NEXT_PROTOCOLS
-"""Section 2.2 gives the same numbers as VXLAN-GPE, which was written for it."""
 
 FIXED_METADATA, VARIABLE_METADATA = 1, 2
 METADATA_TYPES = {FIXED_METADATA: "fixed length", VARIABLE_METADATA: "variable length"}
@@ -69,8 +68,7 @@ class Nsh(Protocol):
         if end > walk.limit:
             return walk.cut(end)
         walk.next = walk.link_end = end
-        number = first & NEXT_MASK
-        return NEXT_PROTOCOLS.get(number) or NEXT_PROTOCOL_SPACE | number
+        return next_by_number(first & NEXT_MASK)
 
     @staticmethod
     def fields(header: Header) -> None:
@@ -82,11 +80,11 @@ class Nsh(Protocol):
         length = header.bits("length", FIRST, 10, 6, lambda words: f"{4 * words} octets") << 2
         header.bits("unassigned_2", METADATA_TYPE, 0, 4)
         kind = header.bits("metadata_type", METADATA_TYPE, 4, 4, METADATA_TYPES)
-        following = header.number("next_protocol", NEXT_PROTOCOL, 1, _name_next)
+        following = header.number("next_protocol", NEXT_PROTOCOL, 1, describe_next)
         source = "RFC 8300 section 2.3"
         path = header.number("service_path_identifier", PATH, 3, source=source)
         index = header.number("service_index", SERVICE_INDEX, 1, source=source)
-        header.summary = f"service path {path}, index {index}, {_name_next(following)}"
+        header.summary = f"service path {path}, index {index}, {describe_next(following)}"
         if length <= HEADER_BYTES:
             return
         if kind == VARIABLE_METADATA:
@@ -98,12 +96,6 @@ class Nsh(Protocol):
                 length - HEADER_BYTES,
                 source="RFC 8300 section 2.4",
             )
-
-
-def _name_next(number: int) -> str:
-    """Return a next protocol by name and number."""
-    layer = NEXT_PROTOCOLS.get(number)
-    return str(number) if layer is None else f"{layer_name(layer)} ({number})"
 
 
 def _describe_metadata(header: Header, end: int) -> None:

@@ -50,7 +50,10 @@ class Protocol:
 
     @staticmethod
     def fits(walk: Walk, offset: int) -> bool:  # noqa: ARG004 - what subclasses take
-        """Return whether the octets look like this protocol: asked for tentative ports."""
+        """Return whether the octets look like this protocol: asked for tentative ports.
+
+        The fixed part fits.
+        """
         return True
 
     @staticmethod

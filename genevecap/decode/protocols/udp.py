@@ -79,7 +79,8 @@ class Udp(Protocol):
                 return 0
         if layer & TENTATIVE:
             layer &= ~TENTATIVE
-            if not PROTOCOLS[layer].fits(walk, payload):
+            protocol = PROTOCOLS[layer]
+            if payload + protocol.HEADER_BYTES > walk.limit or not protocol.fits(walk, payload):
                 return 0
         return layer
 

@@ -48,6 +48,17 @@ _V01 = int(Finding.V01)
 _V02 = int(Finding.V02)
 
 
+def next_by_number(number: int) -> int:
+    """Return the layer that a next protocol announces."""
+    return GPE_NEXT_PROTOCOLS.get(number) or NEXT_PROTOCOL_SPACE | number
+
+
+def describe_next(number: int) -> str:
+    """Return a next protocol by name and number."""
+    layer = GPE_NEXT_PROTOCOLS.get(number)
+    return str(number) if layer is None else f"{layer_name(layer)} ({number})"
+
+
 class VxlanGpe(Protocol):
     """VXLAN-GPE header."""
 
@@ -72,8 +83,7 @@ class VxlanGpe(Protocol):
         walk.add_tunnel(_KIND, vni, offset, end, flags)
         if not flags & P_FLAG:
             return Layer.ETHERNET
-        number = flags & NEXT_PROTOCOL_MASK
-        return GPE_NEXT_PROTOCOLS.get(number) or NEXT_PROTOCOL_SPACE | number
+        return next_by_number(flags & NEXT_PROTOCOL_MASK)
 
     @staticmethod
     def fields(header: Header) -> None:
@@ -88,15 +98,9 @@ class VxlanGpe(Protocol):
                 [f"version {version}", *(name.replace("_", " ") for name in names)]
             )
         header.number("reserved_2", RESERVED_OCTETS, 2, hexadecimal(4))
-        number = header.number("next_protocol", NEXT_PROTOCOL, 1, _name_next)
+        number = header.number("next_protocol", NEXT_PROTOCOL, 1, describe_next)
         vni = header.number("vni", VNI, 3)
         header.summary = f"VNI {vni}" if "vni_valid" in names else "no VNI"
         if "next_protocol_valid" in names:
-            header.summary += f", {_name_next(number)}"
+            header.summary += f", {describe_next(number)}"
         header.number("reserved_3", RESERVED_OCTET, 1, hexadecimal(2))
-
-
-def _name_next(number: int) -> str:
-    """Return a next protocol by name and number."""
-    layer = GPE_NEXT_PROTOCOLS.get(number)
-    return str(number) if layer is None else f"{layer_name(layer)} ({number})"

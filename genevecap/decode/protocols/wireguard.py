@@ -66,8 +66,7 @@ class WireGuard(Protocol):
     @staticmethod
     def fits(walk: Walk, offset: int) -> bool:
         """Return whether the octets begin like one of the four messages, and are as many."""
-        end = offset + HEADER_BYTES
-        if end > walk.limit or any(walk.data[offset + RESERVED : end]):
+        if any(walk.data[offset + RESERVED : offset + HEADER_BYTES]):
             return False
         kind, size = walk.data[offset + TYPE], walk.window - offset
         if kind == TRANSPORT:

@@ -62,6 +62,20 @@ def to_ethernet(name, text, layers, tunnel, end):
     )
 
 
+def stopped(name, text, stop, tunnel, *layers):
+    """A vector that ends at ERSPAN's header at 28; layers: those that are listed besides GRE."""
+    return over_ip(
+        name,
+        text,
+        ip=True,
+        layers=[("gre", 20), *layers],
+        stop=stop,
+        stop_layer="erspan",
+        stop_offset=28,
+        tunnels=[tunnel],
+    )
+
+
 def nested(count):
     """`count` GRE tunnels around a UDP packet."""
     carried = packets.ipv4(packets.udp(b"ab"))
@@ -355,75 +369,53 @@ ERSPAN_VECTORS = [
         tunnels=[row("erspan", 0x100022EB, 40, identifier=0x20140002)],
         **inner(40),
     ),
-    over_ip(
+    stopped(
         "erspan-3-ip-of-no-version",
         f"{THIRD} 20 14 00 02 00 00 00 00 00 00 08 00 05",
-        ip=True,
-        layers=[("gre", 20), ("erspan", 28)],
-        stop="malformed",
-        stop_layer="erspan",
-        stop_offset=28,
-        tunnels=[row("erspan", 0x100022EB, 40, identifier=0x20140002)],
+        "malformed",
+        row("erspan", 0x100022EB, 40, identifier=0x20140002),
+        ("erspan", 28),
     ),
-    over_ip(
+    stopped(
         "erspan-3-ip-of-no-octets",
         f"{THIRD} 20 14 00 02 00 00 00 00 00 00 08 00",
-        ip=True,
-        layers=[("gre", 20), ("erspan", 28)],
-        stop="malformed",
-        stop_layer="erspan",
-        stop_offset=28,
-        tunnels=[row("erspan", 0x100022EB, 40, identifier=0x20140002)],
+        "malformed",
+        row("erspan", 0x100022EB, 40, identifier=0x20140002),
+        ("erspan", 28),
     ),
-    over_ip(
+    stopped(
         "erspan-3-other-frame-type",
         f"{THIRD} 20 14 00 02 00 00 00 00 00 00 1c 00 01 02  # frame type 7",
-        ip=True,
-        layers=[("gre", 20), ("erspan", 28)],
-        stop="unsupported",
-        stop_layer="erspan",
-        stop_offset=28,
-        tunnels=[row("erspan", 0x100022EB, 40, identifier=0x20140002)],
+        "unsupported",
+        row("erspan", 0x100022EB, 40, identifier=0x20140002),
+        ("erspan", 28),
     ),
-    over_ip(
+    stopped(
         "erspan-unknown-version",
         f"{SECOND} 30 14 00 02 00 00 00 00",
-        ip=True,
-        layers=[("gre", 20), ("erspan", 28)],
-        stop="unsupported",
-        stop_layer="erspan",
-        stop_offset=28,
-        tunnels=[row("erspan", 0x100088BE, 28)],
+        "unsupported",
+        row("erspan", 0x100088BE, 28),
+        ("erspan", 28),
     ),
-    over_ip(
+    stopped(
         "erspan-2-beyond-the-packet",
         f"{SECOND} 10 65 60 64",
-        ip=True,
-        layers=[("gre", 20)],
-        stop="malformed",
-        stop_layer="erspan",
-        stop_offset=28,
-        tunnels=[row("erspan", 0x100088BE, 28)],
+        "malformed",
+        row("erspan", 0x100088BE, 28),
     ),
-    over_ip(
+    stopped(
         "erspan-3-beyond-the-packet",
         f"{THIRD} 20 14 00 02 00 00 00 00",
-        ip=True,
-        layers=[("gre", 20), ("erspan", 28)],
-        stop="malformed",
-        stop_layer="erspan",
-        stop_offset=28,
-        tunnels=[row("erspan", 0x100022EB, 28, identifier=0x20140002)],
+        "malformed",
+        row("erspan", 0x100022EB, 28, identifier=0x20140002),
+        ("erspan", 28),
     ),
-    over_ip(
+    stopped(
         "erspan-3-subheader-beyond-the-packet",
         f"{THIRD} 20 14 00 02 00 00 00 00 00 00 00 01 0c 00",
-        ip=True,
-        layers=[("gre", 20), ("erspan", 28)],
-        stop="malformed",
-        stop_layer="erspan",
-        stop_offset=28,
-        tunnels=[row("erspan", 0x100022EB, 28, identifier=0x20140002)],
+        "malformed",
+        row("erspan", 0x100022EB, 28, identifier=0x20140002),
+        ("erspan", 28),
     ),
 ]
 
