@@ -157,6 +157,9 @@ class FindingSummary:
     packets: int
     frames: tuple[FrameRef, ...]
     display_filter: str
+    """Wireshark's filter, "" where no packet shows the finding."""
+    details: tuple[str, ...] = ()
+    """What exactly, in a few words each: which tunnel, which point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

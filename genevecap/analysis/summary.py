@@ -28,7 +28,7 @@ from ..columns import NO_TIME, TUNNEL_NAMES, Finding, Stop
 from ..decode import DecodeSettings
 from ..decode.layers import layer_name, protocol_name
 from ..decode.options import class_name, option_name
-from .findings import rules
+from .findings.noted import Noted
 from .inputs import Inputs, InputState
 from .progress import Progress
 from .redirects import SynSightings
@@ -37,7 +37,6 @@ from .results import (
     CaptureSummary,
     FindingSummary,
     FlowSummary,
-    FrameRef,
     InspectResult,
     OptionSummary,
     PointSummary,
@@ -48,7 +47,7 @@ from .results import (
 )
 from .roles import RoleSigns
 from .select import Selector
-from .tables import FindingCount, FlowCount, SummaryTables, TunnelCount, summary_tables
+from .tables import FlowCount, SummaryTables, TunnelCount, summary_tables
 
 if TYPE_CHECKING:
     from ..capture.manifest import Manifest
@@ -250,36 +249,11 @@ def _stop_layers(tables: SummaryTables) -> tuple[StopLayerCount, ...]:
 
 
 def _findings(tables: SummaryTables, states: Sequence[InputState]) -> tuple[FindingSummary, ...]:
-    known = rules()
-    result = []
+    noted = Noted()
     for finding in tables.findings():
-        rule = known[str(Finding(finding.bit).name)]
-        result.append(
-            FindingSummary(
-                code=rule.code,
-                severity=rule.severity,
-                message=rule.message,
-                packets=finding.packets,
-                frames=tuple(
-                    FrameRef(capture=states[capture].spec.path, frame=frame)
-                    for capture, frame in finding.frames
-                ),
-                display_filter=_frames_filter(finding) or rule.display_filter,
-            )
-        )
-    order = ("error", "warning", "info")
-    return tuple(sorted(result, key=lambda f: (order.index(f.severity), -f.packets, f.code)))
-
-
-def _frames_filter(finding: FindingCount) -> str | None:
-    """Return a filter for exactly these frames, where all of them are known and in one capture."""
-    captures = {capture for capture, _ in finding.frames}
-    if finding.packets > len(finding.frames) or len(captures) != 1:
-        return None
-    numbers = [str(frame) for _, frame in finding.frames]
-    if len(numbers) == 1:
-        return f"frame.number == {numbers[0]}"
-    return f"frame.number in {{{', '.join(numbers)}}}"
+        code = str(Finding(finding.bit).name)
+        noted.note(code, packets=finding.packets, frames=finding.frames)
+    return noted.summaries([state.spec.path for state in states])
 
 
 def ambient_summary(

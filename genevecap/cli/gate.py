@@ -3,11 +3,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import click
 
+from ..errors import ExitCode
 from .options import gather
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from ..analysis.results import FindingSummary
+    from .messages import Outcome
+
+    class WithFindings(DataclassInstance, Protocol):
+        """A result that lists findings."""
+
+        @property
+        def findings(self) -> Sequence[FindingSummary]:
+            """The findings of the run."""
+
+
+Result = TypeVar("Result", bound="WithFindings")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +47,13 @@ class Gate:
             or severity in self.fail_on
             or (severity == "error" and "warning" in self.fail_on)
         )
+
+    def judged(self, result: Result, outcome: Outcome) -> Result:
+        """Return a result without the findings to ignore, having noted what fails the run."""
+        if any(self.met_by(finding.code, finding.severity) for finding in result.findings):
+            outcome.add(ExitCode.DIFFERENCE)
+        kept = tuple(finding for finding in result.findings if finding.code not in self.ignore)
+        return result if len(kept) == len(result.findings) else replace(result, findings=kept)
 
 
 def _gate(*, fail_on: tuple[str, ...], ignore: tuple[str, ...]) -> Gate:

@@ -176,22 +176,15 @@ class _Request:
                     manifest=self._inputs.manifest,
                     progress=progress,
                 )
-            result = self._judge(result)
+            if result.interrupted:
+                self._outcome.add(ExitCode.INTERRUPTED)
+            result = self._gate.judged(result, self._outcome)
             if not result.captures:  # nothing of any input could be read
                 raise NothingToSay
             sink.pieces(self._summary_pieces(result, only))
         for problem in result.problems:
             self._outcome.problem(problem)
         return self._outcome.code
-
-    def _judge(self, result: InspectResult) -> InspectResult:
-        """Return the result without the findings to ignore, having noted what fails the run."""
-        if result.interrupted:
-            self._outcome.add(ExitCode.INTERRUPTED)
-        if any(self._gate.met_by(finding.code, finding.severity) for finding in result.findings):
-            self._outcome.add(ExitCode.DIFFERENCE)
-        kept = tuple(f for f in result.findings if f.code not in self._gate.ignore)
-        return result if len(kept) == len(result.findings) else replace(result, findings=kept)
 
     def _summary_pieces(self, result: InspectResult, only: str | None) -> Iterator[str]:
         if self._output.format == "table":

@@ -200,6 +200,7 @@ def _findings(result: InspectResult) -> Table:
         Column(title="code"),
         Column(title="packets", right=True),
         Column(title="finding", floor=24),
+        Column(title="details", floor=16, drop=3),
         Column(title="first frames", floor=14, drop=1),
         Column(title="Wireshark filter", floor=18, drop=2),
     )
@@ -210,12 +211,20 @@ def _findings(result: InspectResult) -> Table:
             finding.code,
             count(finding.packets),
             printable(finding.message),
+            _details(finding),
             _frames(finding, several),
             printable(finding.display_filter),
         ]
         for finding in result.findings
     ]
     return columns, rows
+
+
+def _details(finding: FindingSummary) -> str:
+    """Return the first detail, and how many more there are."""
+    if len(finding.details) < 2:
+        return printable("".join(finding.details))
+    return f"{printable(finding.details[0])} (+{len(finding.details) - 1})"
 
 
 def _frames(finding: FindingSummary, several: bool) -> str:

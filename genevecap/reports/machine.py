@@ -209,7 +209,15 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "wire_bytes",
     ),
     "stops": ("stop", "layer", "packets"),
-    "findings": ("code", "severity", "message", "packets", "frames", "display_filter"),
+    "findings": (
+        "code",
+        "severity",
+        "message",
+        "packets",
+        "frames",
+        "display_filter",
+        "details",
+    ),
 }
 """Columns of each list, in an order that does not change."""
 
@@ -241,6 +249,7 @@ def _option(option: OptionSummary) -> Row:
 def _finding(finding: FindingSummary) -> Row:
     row = fields(finding)
     row["frames"] = [fields(frame) for frame in finding.frames]
+    row["details"] = list(finding.details)
     return row
 
 
@@ -266,7 +275,8 @@ def _flat_capture(row: Row) -> Row:
 
 
 def _flat_finding(row: Row) -> Row:
-    return {**row, "frames": " ".join(f"{ref['capture']}:{ref['frame']}" for ref in row["frames"])}
+    frames = " ".join(f"{ref['capture']}:{ref['frame']}" for ref in row["frames"])
+    return {**row, "frames": frames, "details": "; ".join(row["details"])}
 
 
 # --- packets ---------------------------------------------------------------------------------

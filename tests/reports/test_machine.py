@@ -26,7 +26,7 @@ CONTRACT_KEYS = {
     "inner_flows first_ns last_ns",
     "options": "class class_name type name critical data_bytes packets occurrences",
     "top_flows": "vni source destination protocol source_port destination_port packets wire_bytes",
-    "findings": "code severity message packets frames display_filter",
+    "findings": "code severity message packets frames display_filter details",
 }
 
 
@@ -61,6 +61,7 @@ def test_the_rest_of_the_summary():
         "role": None,
     }
     assert summary["findings"][0]["frames"] == [{"capture": "node-a.pcapng.gz", "frame": 12}]
+    assert summary["findings"][0]["details"] == []
     assert summary["options"][0]["class"] == 0x0102
     assert summary["options"][0]["type"] == 0x80
     assert summary["captures"][0]["first_ns"] == START_NS

@@ -22,7 +22,7 @@ def hostile(result):
     return replace(
         result,
         captures=(replace(CAPTURE, path=HOSTILE, points=(point,) * 3, cut_short=True),) * 2,
-        findings=(replace(FINDING, message=HOSTILE),),
+        findings=(replace(FINDING, message=HOSTILE, details=(HOSTILE,) * 3),),
         ambient=AmbientSummary(mode="mixed", evidence=(HOSTILE,) * 5),
     )
 

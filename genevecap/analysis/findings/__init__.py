@@ -3,6 +3,7 @@
 
 A finding is a class that registers by existing; its file says what it is about.  Rules on the
 packet path are bits that the decoders set (`columns.Finding`); here is what the bits mean.
+Others are told from what was counted, and gathered in a `noted.Noted`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import ClassVar
 
 from ...columns import Finding
 
-_SEVERITIES = ("error", "warning", "info")
+SEVERITIES = ("error", "warning", "info")
+"""The gravest first."""
+
 _BY_CODE: dict[str, type[Rule]] = {}
 
 
@@ -30,12 +33,12 @@ class Rule:
     source: ClassVar[str]
     """RFC section, or file of the project that makes it so."""
     display_filter: ClassVar[str]
-    """Wireshark's filter that shows such packets."""
+    """Wireshark's filter that shows such packets, "" where no packet shows it."""
 
     def __init_subclass__(cls) -> None:
         """Register the rule under its code."""
-        if cls.severity not in _SEVERITIES:
-            raise ValueError(f"{cls.code}: severity {cls.severity!r} is none of {_SEVERITIES}")
+        if cls.severity not in SEVERITIES:
+            raise ValueError(f"{cls.code}: severity {cls.severity!r} is none of {SEVERITIES}")
         if cls.code in _BY_CODE:
             raise ValueError(f"{cls.code} is registered twice")
         _BY_CODE[cls.code] = cls
