@@ -11,7 +11,6 @@ from ..capture.points import PointTable
 from ..capture.spec import CaptureSpec
 from ..decode import DecodeSettings
 from ..errors import GenevecapError
-from .clock import estimate
 from .connections import ConnectionTracker, connection_tracker, too_many
 from .flow_results import FlowsResult
 from .grouping import Connection, group
@@ -22,10 +21,11 @@ from .progress import Progress
 from .redirects import SynSightings
 from .results import AmbientSummary, Problem
 from .roles import PointRole, RoleSigns
+from .run_clocks import run_clocks
 from .select import Selector
 from .sessions import bypass
 from .sessions.build import SessionBuilder
-from .sessions.clocks import CommonClock, samples
+from .sessions.clocks import CommonClock
 from .sessions.drafts import Drafts
 from .sessions.keys import Keys
 from .sessions.logs import Logs
@@ -64,10 +64,13 @@ def flows(
     assumed_clocks: HOST -> the ns to which its clock is right, as `clock.estimate` takes it.
     An input that cannot be read, or is damaged, is in `problems` (and told to `on_problem` as it
     is met); the others go on.  An interrupt ends reading, and what was gathered is returned.
-    Raises UsageError where the selector cannot be understood, ToolMissing where keys are given and
-    tshark is missing.
+    Where there are several hosts all captures are read twice, first for the clocks.
+    Raises UsageError where the selector cannot be understood, or an assumed clock contradicts the
+    packets or is of no host there is; NotEnoughData as `run_clocks` does; ToolMissing where keys
+    are given and tshark is missing.
     """
     helps = helps or Helps()
+    settings, selector = settings or DecodeSettings(), selector or Selector()
     problems: list[Problem] = []
 
     def note(problem: Problem) -> None:
@@ -75,14 +78,11 @@ def flows(
         if on_problem is not None:
             on_problem(problem)
 
-    inputs = Inputs(
-        specs,
-        settings or DecodeSettings(),
-        selector or Selector(),
-        note,
-        progress,
-        points=PointTable(manifest),
-    )
+    def read(tell: Callable[[Problem], None]) -> Inputs:
+        return Inputs(specs, settings, selector, tell, progress, points=PointTable(manifest))
+
+    clocks = run_clocks(read(_say_nothing), assumed_clocks or {}).clocks
+    inputs = read(note)
     reading = _Reading(inputs)
     interrupted = reading.read()
     if reading.tracker.passed_over:
@@ -91,10 +91,10 @@ def flows(
     roles = reading.signs.result()
     named = [role.role for role in roles]
     connections = _connections(reading, roles)
-    clock = _clock(connections, inputs, assumed_clocks)
+    clock = CommonClock(clocks, [point.host for point in inputs.points.points])
     views = Views(roles, clock.correct)
     mesh = Mesh.of(Sorter(roles, connections).sort(connections))
-    opened = _open(specs, settings or DecodeSettings(), helps.keylogs, inputs, note)
+    opened = _open(specs, settings, helps.keylogs, inputs, note)
     keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at)
     logs = Logs(_logged(helps.ztunnel_logs, note))
     drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
@@ -153,14 +153,8 @@ def _connections(reading: _Reading, roles: Sequence[PointRole]) -> list[Connecti
     return group(half for half in reading.tracker.halves() if half.point not in twins)
 
 
-def _clock(
-    connections: Sequence[Connection], inputs: Inputs, assumed: Mapping[str, int] | None
-) -> CommonClock:
-    """Return the clock on which all points are compared."""
-    host_of = [point.host for point in inputs.points.points]
-    if len(set(host_of)) < 2:
-        return CommonClock((), host_of)
-    return CommonClock(estimate(samples(connections, host_of), assumed=assumed), host_of)
+def _say_nothing(_problem: Problem) -> None:
+    """Leave what goes wrong with a capture to the second reading."""
 
 
 def _open(
