@@ -105,6 +105,18 @@ class BypassSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What of a mesh there was in the captures, by number of TCP connections."""
+
+    connections: int
+    """All of them; one is counted once, wherever it was seen."""
+    hbone: int
+    """To port 15008."""
+    outbound: int
+    """Of clients, taken by their ztunnel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlowsResult:
     """Everything `genevecap flows` says."""
 
@@ -118,5 +130,6 @@ class FlowsResult:
     unlinked_legs: tuple[LegSummary, ...]
     """Connections of the mesh that belong to no session, as far as the capture shows."""
     bypass: tuple[BypassSummary, ...]
+    found: Found
     problems: tuple[Problem, ...] = ()
     interrupted: bool = False

@@ -12,7 +12,7 @@ from ..capture.spec import CaptureSpec
 from ..decode import DecodeSettings
 from ..errors import GenevecapError
 from .connections import ConnectionTracker, connection_tracker, too_many
-from .flow_results import FlowsResult
+from .flow_results import FlowsResult, Found
 from .grouping import Connection, group
 from .hbone.results import HboneReading
 from .inputs import Inputs
@@ -109,6 +109,11 @@ def flows(
         sessions=tuple(sessions),
         unlinked_legs=tuple(builder.unlinked()),
         bypass=tuple(bypass.find(mesh, drafts.used_direct, roles, paths)),
+        found=Found(
+            connections=len(connections),
+            hbone=len(mesh.hbone),
+            outbound=len(mesh.outbound),
+        ),
         problems=tuple(problems),
         interrupted=interrupted,
     )

@@ -11,6 +11,7 @@ import click
 
 from ..errors import ExitCode
 from ..reports import flows as report
+from ..reports import no_sessions
 from .listed import pieces, table_option
 from .messages import Outcome
 from .options import (
@@ -85,6 +86,9 @@ def flows(
             outcome.add(ExitCode.INTERRUPTED)
         if not result.captures:  # nothing of any input could be read
             raise NothingToSay
+        if not result.sessions and not result.interrupted and no_sessions.packets(result):
+            outcome.add(ExitCode.NOT_ENOUGH_DATA)
+            click.echo(f"error: {no_sessions.reason(result)}", err=True)
         budgets = (
             partial(report.budgets, result.sessions) if per_session and table is None else None
         )

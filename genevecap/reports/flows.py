@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from . import no_sessions
 from .layout import Column, Style, table
 from .machine import Row, fields
 from .text import cells, count, duration, plural, printable, shorten, size
@@ -75,6 +76,7 @@ def document(result: FlowsResult, only: str | None = None) -> Row:
         "mode": result.mode,
         "evidence": list(result.mode_evidence),
         **{name: rows(result, name) for name in TABLES},
+        "found": fields(result.found),
         "interrupted": result.interrupted,
     }
 
@@ -192,6 +194,7 @@ def _whole(result: FlowsResult, style: Style) -> Iterator[str]:
         yield from style.prose(printable(evidence), "  - ")
     if result.interrupted:
         yield style.paint("interrupted: says what was read so far", "warning")
+    yield from no_sessions.lines(result, style)
     sections: list[tuple[str, str, Callable[[], Sequence[str]]]] = [
         ("Sessions", _kinds(result.sessions), lambda: _overview(result, style)),
         (
@@ -249,7 +252,8 @@ def _sessions(sessions: Sequence[SessionSummary], style: Style) -> list[str]:
         Column(title="first byte", right=True),
         Column(title="total", right=True, drop=4),
     )
-    return table(columns, [_session_cells(session) for session in sessions], style)
+    rows_of = [_session_cells(session) for session in sessions]
+    return table(columns, rows_of, style) if rows_of else []
 
 
 def _outcome_role(text: str) -> str | None:

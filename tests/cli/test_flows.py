@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cli/flows and reports/flows: `genevecap flows` as it is called."""
+"""cli/flows and reports/flows, no_sessions: `genevecap flows` as it is called."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from genevecap.cli.main import main
 from genevecap.reports.flows import CSV_COLUMNS, TABLES
 from tests.build import packets as p
-from tests.build.captures import Pcapng
+from tests.build.captures import Pcapng, pcap
 
 KINDS = {"hbone", "waypoint", "multi-network", "passthrough", "plaintext-inbound", "unlinked"}
 OUTCOMES = {
@@ -81,6 +81,7 @@ def test_json_has_what_the_contract_names(whole) -> None:
     assert whole["schema"] == "genevecap/flows/1"
     assert whole["mode"] == "in-pod"
     assert set(TABLES) <= whole.keys()
+    assert whole["found"]["hbone"] > 0
     assert len(whole["sessions"]) > 20
 
 
@@ -306,3 +307,40 @@ def piped(tmp_path: Path, source: Path, use):
         os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
         writer.join(5)
         pipe.unlink()
+
+
+# --- nothing to say ---
+
+
+def test_without_packets_there_is_nothing_to_miss(tmp_path: Path) -> None:
+    path = tmp_path / "empty.pcap"
+    path.write_bytes(pcap())
+    done = run(path)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "No session" in done.stdout
+    assert document(path)["sessions"] == []
+
+
+def test_without_sessions_it_is_said_what_was_missing(samples: Path, tmp_path: Path) -> None:
+    done = run(samples / "vxlan-kernel.pcapng")
+    assert done.exit_code == 4
+    assert "No session" in done.stdout
+    assert "to port 15008" in done.stdout
+    assert "none of 4 TCP connections goes to port 15008 (HBONE)" in done.stderr
+    assert "capture in the pods with their lo" in done.stderr
+    machine = run(samples / "vxlan-kernel.pcapng", "--format", "json")
+    assert machine.exit_code == 4
+    assert json.loads(machine.stdout)["found"] == {"connections": 4, "hbone": 0, "outbound": 0}
+    path = tmp_path / "udp.pcap"
+    path.write_bytes(pcap(p.ethernet(p.ipv4(p.udp(b"x")))))
+    assert "there is no TCP connection in 1 packet;" in run(path).stderr
+
+
+def test_one_that_cannot_be_read_and_one_that_can(paths, tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("no capture")
+    both = run("--same-clock", text, paths[0])
+    assert both.exit_code == 3
+    assert "Sessions" in both.stdout
+    alone = run(text)
+    assert (alone.exit_code, alone.stdout) == (3, "")
