@@ -39,7 +39,9 @@ _TOGETHER_NS = 50_000
 """What comes closer together than this has no order: different threads take it."""
 _ROUNDS = 12
 _SCALINGS = 25
-_ALONE = 1e-4
+_MORE_SCALINGS = 5
+"""What is enough where the factors of the round before are at hand."""
+_ALONE = 1e-3
 """Weight of having no partner, against a best pair of weight 1."""
 _CANDIDATES = 200
 _OWN_SIDE = 0.1
@@ -78,16 +80,17 @@ def balance(
     shape: tuple[int, int],
     capacity: Array | None = None,
     alone: float = _ALONE,
+    start: Array | None = None,
 ) -> tuple[Array, Array]:
     """Scale weights until each row sums to 1 and each column to its capacity, nearly.
 
+    start: factors of the columns that were found for weights that are alike; few steps do then.
     Returns the scaled weights (probabilities) and the factors of the columns.
     """
     n, m = shape
     room: Array = np.ones(m) if capacity is None else capacity
-    u: Array = np.ones(n)
-    v: Array = np.ones(m)
-    for _ in range(_SCALINGS):
+    v: Array = np.ones(m) if start is None else start
+    for _ in range(_SCALINGS if start is None else _MORE_SCALINGS):
         u = 1.0 / (np.bincount(rows, weights * v[columns], n) + alone)
         v = room / (np.bincount(columns, weights * u[rows], m) + alone)
     # Rows last: where one pair has all the weight, the scaling approaches 1 only slowly.
@@ -165,7 +168,7 @@ def _learn(p: Pairs, bins: Array, chance: Array, weights: Array) -> tuple[float,
             ratio *= _ratio(sorts, believed, size, by_chance / by_chance.sum())[sorts]
         weights = p.weight * ratio
         weights = weights / max(weights.max(), 1e-300)
-        believed, factors = balance(p.row, p.column, weights, shape, p.capacity)
+        believed, factors = balance(p.row, p.column, weights, shape, p.capacity, start=factors)
     learnt = float(np.sum(believed * np.log(ratio)))
     return learnt, weights * factors[p.column]
 
