@@ -3,10 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from .events import Array, EventTable
+from ..rows import Array
+from .events import EventTable
 from .frames import READ_BYTES
+
+_BLOCK_ROWS = 1 << 17
+"""Rows of a block of a join, but at least one event's."""
+
+Joined = tuple[Array, Array, Array, Array, Array]
+"""(outbound leg, inbound leg, record, turn, belief), columns of one length."""
 
 
 class Matched:
@@ -39,3 +48,32 @@ class Matched:
         """Return the records that a leg's first event of this kind may belong to."""
         own = (self.table.leg[self.row] == leg) & (self.table.turn[self.row] == 0)
         return dict(zip(self.column[own].tolist(), self.belief[own].tolist(), strict=True))
+
+
+def join_at_records(one: Matched, other: Matched) -> Iterator[Joined]:
+    """Yield pairs of legs wherever events of both may belong to one record.
+
+    In a crowd these are many times what comes of them, so they are made in blocks.
+    """
+    turn, turn_2 = one.table.turn[one.row], other.table.turn[other.row]
+    most = int(max(turn.max(initial=0), turn_2.max(initial=0))) + 1
+    key, key_2 = one.column * most + turn, other.column * most + turn_2
+    order = np.argsort(key_2, kind="stable")
+    begin = np.searchsorted(key_2[order], key, "left")
+    count = np.searchsorted(key_2[order], key, "right") - begin
+    last = 0
+    while last < len(key):
+        first = last
+        room = np.cumsum(count[first : first + _BLOCK_ROWS])
+        last = first + max(int(np.searchsorted(room, _BLOCK_ROWS, "right")), 1)
+        here = slice(first, last)
+        left = np.repeat(np.arange(first, last), count[here])
+        before = np.cumsum(count[here]) - count[here]
+        right = order[np.arange(len(left)) - np.repeat(before - begin[here], count[here])]
+        yield (
+            one.table.leg[one.row[left]],
+            other.table.leg[other.row[right]],
+            one.column[left],
+            turn[left],
+            one.belief[left] * other.belief[right],
+        )

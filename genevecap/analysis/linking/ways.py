@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..rows import Array, find
 from .events import (
-    Array,
     EventTable,
     HboneRecords,
     Kind,
@@ -19,7 +19,7 @@ from .events import (
     joined_records,
 )
 from .frames import FRAME_BYTES, READ_BYTES, RECORD_BYTES, Frames, length_sorts
-from .matched import Matched
+from .matched import Joined, Matched, join_at_records
 from .matching import Pairs, candidates, match
 from .moments import RecordMoments
 
@@ -154,8 +154,7 @@ class Ways:
 
     def join(self, rows: Array, columns: Array) -> Shared:
         """Return what the pairs (rows[i], columns[i]) have in common; they are sorted."""
-        size = len(self._legs[1]) + 1
-        pair_keys = rows * size + columns
+        pair_keys = rows * (len(self._legs[1]) + 1) + columns
         owners = len(self._hbone) + 1
         events = np.zeros((len(rows), len(Kind)))
         triples: list[Array] = [np.zeros(0, np.int64)]
@@ -177,19 +176,14 @@ class Ways:
                 np.bincount(one.table.leg, minlength=len(self._legs[0]))[rows],
                 np.bincount(other.table.leg, minlength=len(self._legs[1]))[columns],
             )
-            leg, partner, record, turn, belief = _join_at_records(one, other)
-            key = leg * size + partner
-            owner = self.owner[kind.upward][record]
-            fits = self._source_of_hbone[owner] == self._source_of_inbound[partner]
-            relayed = self._relayed[owner]
-            fits &= (relayed < 0) | (relayed == self._source_of_outbound[leg])
-            # A leg cannot have been asked for by a connection that had said nothing yet.
-            fits &= self._first_heard_ns[owner] <= self._opened_ns[partner]
-            known = self._known[leg]
-            fits &= (known < 0) | (known == owner) | (relayed >= 0)
-            fits &= np.isin(key, pair_keys)
-            place = np.searchsorted(pair_keys, key[fits])
-            add(kind, place * owners + owner[fits], turn[fits], belief[fits])
+            parts = [
+                self._possible(kind, joined, pair_keys) for joined in join_at_records(one, other)
+            ]
+            if parts:
+                place, owner, turn, belief = (
+                    np.concatenate(column) for column in zip(*parts, strict=True)
+                )
+                add(kind, place * owners + owner, turn, belief)
             if len(bare):
                 place, turn, belief = self._directly(kind, bare, rows, columns)
                 add(kind, place * owners + owners - 1, turn, belief)
@@ -200,6 +194,24 @@ class Ways:
             owners=owners,
             events=events,
         )
+
+    def _possible(
+        self, kind: Kind, joined: Joined, pair_keys: Array
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return (pair, HBONE connection, turn, belief) of what all that must hold allows."""
+        leg, partner, record, turn, belief = joined
+        key = leg * (len(self._legs[1]) + 1) + partner
+        place, fits = find(pair_keys, key)
+        leg, partner, owner = leg[fits], partner[fits], self.owner[kind.upward][record[fits]]
+        place, turn, belief = place[fits], turn[fits], belief[fits]
+        fits = self._source_of_hbone[owner] == self._source_of_inbound[partner]
+        relayed = self._relayed[owner]
+        fits &= (relayed < 0) | (relayed == self._source_of_outbound[leg])
+        # A leg cannot have been asked for by a connection that had said nothing yet.
+        fits &= self._first_heard_ns[owner] <= self._opened_ns[partner]
+        known = self._known[leg]
+        fits &= (known < 0) | (known == owner) | (relayed >= 0)
+        return place[fits], owner[fits], turn[fits], belief[fits]
 
     def _without_records(self, rows: Array) -> Array:
         """Return the pairs between whose legs no HBONE records were captured."""
@@ -376,23 +388,3 @@ def _sizes(
             weight = np.maximum(weight, np.minimum(frames.data_of(whole, length), 1))
     least = FRAME_BYTES + RECORD_BYTES
     return np.where(length > least, weight, 0), np.maximum(frames.data(lengths), 1)
-
-
-def _join_at_records(one: Matched, other: Matched) -> tuple[Array, Array, Array, Array, Array]:
-    """Return (outbound leg, inbound leg, record, turn, belief) wherever both have one record."""
-    turn, turn_2 = one.table.turn[one.row], other.table.turn[other.row]
-    most = int(max(turn.max(initial=0), turn_2.max(initial=0))) + 1
-    key, key_2 = one.column * most + turn, other.column * most + turn_2
-    order = np.argsort(key_2, kind="stable")
-    begin = np.searchsorted(key_2[order], key, "left")
-    count = np.searchsorted(key_2[order], key, "right") - begin
-    left = np.repeat(np.arange(len(key)), count)
-    before = np.cumsum(count) - count
-    right = order[np.arange(len(left)) - np.repeat(before - begin, count)]
-    return (
-        one.table.leg[one.row[left]],
-        other.table.leg[other.row[right]],
-        one.column[left],
-        turn[left],
-        one.belief[left] * other.belief[right],
-    )
