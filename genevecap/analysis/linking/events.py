@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from ..rows import Array
 
 
 class Kind(IntEnum):
@@ -131,10 +130,17 @@ def joined_records(
 ) -> tuple[RecordColumns, Array]:
     """Return the records of all connections, and whose each is."""
     parts = [c.up if upward else c.down for c in connections]
-    names = ("length", "client_first_ns", "client_last_ns", "server_first_ns", "server_last_ns")
-    empty = np.zeros(0, np.int64)
-    joined = [np.concatenate([empty, *(getattr(p, name) for p in parts)]) for name in names]
-    columns = RecordColumns(**dict(zip(names, joined, strict=True)))  # type: ignore[arg-type]
+
+    def joined(of: Callable[[RecordColumns], Array]) -> Array:
+        return np.concatenate([np.zeros(0, np.int64), *map(of, parts)])
+
+    columns = RecordColumns(
+        length=joined(lambda p: p.length),
+        client_first_ns=joined(lambda p: p.client_first_ns),
+        client_last_ns=joined(lambda p: p.client_last_ns),
+        server_first_ns=joined(lambda p: p.server_first_ns),
+        server_last_ns=joined(lambda p: p.server_last_ns),
+    )
     return columns, np.repeat(np.arange(len(parts)), [len(p) for p in parts])
 
 

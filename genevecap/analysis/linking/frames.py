@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .events import Array
+from ..rows import Array
 
 RECORD_BYTES = 17
 """A TLS 1.3 record's length less that of its content."""

@@ -24,7 +24,8 @@ from ..connections import Endpoint, Half
 from ..grouping import Connection
 from ..records import APPLICATION_DATA
 from ..roles import PointRole
-from .events import Array, HboneRecords, LegEvents, Message, RecordColumns, no_records
+from ..rows import Array
+from .events import HboneRecords, LegEvents, Message, RecordColumns, no_records
 from .likeness import LegContent, StreamContent
 
 Correction = Callable[[int, Array], Array]

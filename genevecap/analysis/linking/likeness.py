@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .events import Array
+from ..rows import Array
 
 DIFFERENT, UNKNOWN, EQUAL_HEADS, EQUAL = 0, 1, 2, 3
 """Outcomes of a comparison: the last is of whole streams or of a prefix of them."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..rows import Array
 from . import likeness
-from .events import Array, HboneRecords, Kind, LegEvents, RecordColumns
+from .events import HboneRecords, Kind, LegEvents, RecordColumns
 from .matching import balance
 from .moments import RecordMoments
 from .ways import Shared, Ways

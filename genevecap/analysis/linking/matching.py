@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .events import Array
+from ..rows import Array
 
 _BINS = 30
 _SHORTEST_NS, _LONGEST_NS = 2e4, 1e9

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .events import Array, HboneRecords, RecordColumns, joined_records
+from ..rows import Array
+from .events import HboneRecords, RecordColumns, joined_records
 from .frames import FRAME_BYTES, RECORD_BYTES
 from .matching import Pairs, candidates, match
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..clock import UNKNOWN_NS, HostClock
-from ..linking.events import Array
+from ..rows import Array
 
 Points = Sequence[str]
 """Host of each capture point, by its index."""

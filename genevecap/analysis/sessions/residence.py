@@ -20,9 +20,10 @@ import numpy as np
 from ..connections import Half
 from ..grouping import Connection
 from ..hop_results import Hop
-from ..linking.events import Array, Kind, LegEvents, Message
+from ..linking.events import Kind, LegEvents, Message
 from ..linking.frames import FRAME_BYTES, RECORD_BYTES
 from ..roles import PointRole
+from ..rows import Array
 from ..session_times import Times
 from .draft import Draft
 from .drafts import Drafts
