@@ -122,7 +122,8 @@ cdef object object_of(HalfRow *h, object held, object ends)
 cdef object add_events(object events, HalfRow *h)
 @cython.locals(turn=TurnRef)
 cdef object add_turns(object turns, HalfRow *h)
-@cython.locals(block=RecordBlockRef, left=int64_t, count=int64_t)
+@cython.locals(count=int64_t)
+cdef object add_rows(object rows, RecordBlockRef block, int64_t left)
 cdef object reader_of(Reader *r, object held)
 
 @cython.final
@@ -164,7 +165,7 @@ cdef class KernelTracker:
     cdef int add(self, Place *p, size_t row, size_t i, int32_t capture) except -1
     @cython.locals(begin=int64_t, end=int64_t)
     cdef void find_octets(self, Segment *g, size_t i, int64_t payload_offset) noexcept nogil
-    @cython.locals(captured=int64_t)
+    @cython.locals(captured=int64_t, new=bint)
     cdef int add_payload(self, HalfRow *h, Segment *g, int64_t acknowledgment) except -1
     @cython.locals(heads=int64_t, i=int64_t, turn=TurnRef)
     cdef int add_turn(self, HalfRow *h, Segment *g, int64_t captured) except -1

@@ -24,6 +24,7 @@ from cython.cimports.genevecap._kernel_columns import (
 from cython.cimports.genevecap.analysis._kernel_streams import (
     RECORDS_OF_BLOCK,
     Reader,
+    add_repeat,
     append,
     finish_reader,
     give_back,
@@ -129,6 +130,9 @@ class KernelTracker:
         self.shared.most_pending = records.MAX_PENDING
         self.shared.most_pending_bytes = records.MAX_PENDING_BYTES
         self.shared.most_records = records.MAX_RECORDS
+        self.shared.most_repeats = records.MAX_REPEATS
+        self.shared.most_opening = records.MAX_OPENING_BYTES
+        self.shared.most_openings = records.MAX_OPENINGS_BYTES
 
     def __dealloc__(self):
         i: cython.uint
@@ -386,11 +390,14 @@ class KernelTracker:
         if h.stream.other_count == 0 and g.begin == h.stream.first.end:
             append(cython.address(h.stream.first), g.octets, g.captured, g.length)
             h.highest = h.stream.first.end
-        elif insert(cython.address(self.shared.arena), cython.address(h.stream), g):
-            h.highest = stretch_at(cython.address(h.stream), h.stream.other_count).end
         else:
-            h.duplicates += 1
-            return 0
+            new = insert(cython.address(self.shared.arena), cython.address(h.stream), g)
+            if h.reader != cython.NULL and g.begin < h.highest:
+                add_repeat(cython.address(self.shared), h.reader, g, h.highest, new)
+            if not new:
+                h.duplicates += 1
+                return 0
+            h.highest = stretch_at(cython.address(h.stream), h.stream.other_count).end
         h.known |= HAS_PAYLOAD
         h.last_payload_ns = g.time_ns
         return self.add_event(h, g)
@@ -541,16 +548,23 @@ def add_turns(turns, h):
         turn = turn.next
 
 
+def add_rows(rows, block, left):
+    """Add rows of five numbers each."""
+    while left > 0:
+        count = left if left < RECORDS_OF_BLOCK else RECORDS_OF_BLOCK
+        rows.frombytes(cython.cast(cython.p_char, block.values)[: count * 40])
+        left -= count
+        block = block.next
+
+
 def reader_of(r, held):
     """Return what was read as an object."""
     reader = RecordReader(held)
-    block = r.first
-    left = r.rows
-    while left > 0:
-        count = left if left < RECORDS_OF_BLOCK else RECORDS_OF_BLOCK
-        reader.rows.frombytes(cython.cast(cython.p_char, block.values)[: count * 40])
-        left -= count
-        block = block.next
+    add_rows(reader.rows, r.first, r.rows)
+    add_rows(reader.repeat_rows, r.first_repeats, r.repeats)
+    reader.repeat_count = r.repeat_count
+    if r.opening != cython.NULL:
+        reader.opening = cython.cast(cython.p_char, r.opening)[: r.opening_bytes]
     reader.lost = r.lost
     reader.dropped = r.dropped
     return reader

@@ -118,6 +118,7 @@ cdef enum:
     RECORDS_OF_BLOCK = 8
     STRETCHES = 16
     HEADER_BYTES = 5
+    HANDSHAKE = 22
 
 ctypedef const uint8_t *Octets
 ctypedef uint8_t *Bytes
@@ -180,6 +181,10 @@ cdef struct Shared:
     int64_t most_pending
     int64_t most_pending_bytes
     int64_t most_records
+    int64_t most_repeats
+    int64_t openings  # octets that are kept of them
+    int64_t most_opening
+    int64_t most_openings
 
 cdef struct Reader:
     int64_t frontier
@@ -194,6 +199,13 @@ cdef struct Reader:
     Pending *pending  # by offset
     RecordBlock *first
     RecordBlock *last
+    RecordBlock *first_repeats
+    RecordBlock *last_repeats
+    int64_t repeats
+    int64_t repeat_count
+    uint8_t *opening
+    int32_t opening_wanted
+    int32_t opening_bytes
     int32_t pending_count
     uint8_t synchronised
     uint8_t is_open
@@ -227,6 +239,10 @@ cdef bint begins_record(Octets octets, int64_t count) noexcept nogil
 cdef void lose(Reader *r, int64_t frontier) noexcept nogil
 cdef bint open_record(Reader *r) noexcept nogil
 cdef int read_segment(Shared *h, Reader *r, Segment *g) except -1
+@cython.locals(wanted=int64_t, count=int64_t)
+cdef int keep_opening(Shared *h, Reader *r, Segment *g) except -1
+@cython.locals(place=int, block=RecordBlockRef)
+cdef int add_repeat(Shared *h, Reader *r, Segment *g, int64_t highest, bint new) except -1
 @cython.locals(place=PendingPlace, p=PendingRef)
 cdef int postpone(Shared *h, Reader *r, Segment *g) except -1
 @cython.locals(p=PendingRef)

@@ -24,6 +24,7 @@ if (
     content.MAX_STRETCHES != STRETCHES
     or content.HEAD_BLOCK_BYTES != 8
     or records.HEADER_BYTES != HEADER_BYTES
+    or records.HANDSHAKE != HANDSHAKE
 ):
     raise TypeError("kernels were built for other limits: build them anew")
 
@@ -205,8 +206,63 @@ def open_record(r):
     return True
 
 
+def keep_opening(h, r, g):
+    """Keep what a segment has of the record that its direction begins with."""
+    if r.opening == cython.NULL:
+        if g.captured < HEADER_BYTES:
+            return 0
+        wanted = HEADER_BYTES
+        if g.octets[0] == HANDSHAKE:
+            wanted += cython.cast(cython.int, g.octets[3]) << 8 | g.octets[4]
+        if wanted > h.most_opening:
+            wanted = h.most_opening
+        if h.openings + wanted > h.most_openings:
+            return 0
+        h.openings += wanted
+        r.opening = cython.cast(cython.p_uchar, take(cython.address(h.arena), (wanted + 7) & ~7))
+        r.opening_wanted = wanted
+    count = g.begin + g.captured
+    if count > r.opening_wanted:
+        count = r.opening_wanted
+    if g.begin <= r.opening_bytes < count:
+        memcpy(
+            r.opening + r.opening_bytes,
+            g.octets + (r.opening_bytes - g.begin),
+            count - r.opening_bytes,
+        )
+        r.opening_bytes = count
+    return 0
+
+
+def add_repeat(h, r, g, highest, new):
+    """Keep a segment that came again, or late; new: it brought octets that were missing."""
+    if g.length == 1 and g.begin == highest - 1:
+        return 0  # asks whether the connection is alive
+    r.repeat_count += 1
+    if r.repeat_count > h.most_repeats:
+        return 0
+    place = r.repeats % RECORDS_OF_BLOCK * 5
+    if place == 0:
+        block = cython.cast(cython.pointer(RecordBlock), take(cython.address(h.arena), cython.sizeof(RecordBlock)))
+        if r.first_repeats == cython.NULL:
+            r.first_repeats = block
+        else:
+            r.last_repeats.next = block
+        r.last_repeats = block
+    block = r.last_repeats
+    block.values[place] = g.begin
+    block.values[place + 1] = g.begin + g.length
+    block.values[place + 2] = g.time_ns
+    block.values[place + 3] = g.frame
+    block.values[place + 4] = new
+    r.repeats += 1
+    return 0
+
+
 def read_segment(h, r, g):
     """Take a segment of a stream of records."""
+    if g.begin == 0 or r.opening_bytes < r.opening_wanted:
+        keep_opening(h, r, g)
     if g.begin > r.frontier:
         return postpone(h, r, g)
     read_due(h, r, g, g.time_ns)

@@ -284,7 +284,10 @@ class _Follower:
         if begin >= half.highest and acknowledgment != self._acknowledged:
             turn = self._turn(begin, octets, time_ns)
         digesting = half.isn is not None and half.records is None
-        if not stream.add(begin, octets if digesting else b"", length):
+        new = stream.add(begin, octets if digesting else b"", length)
+        if half.records is not None and begin < half.highest:
+            half.records.add_repeat((begin, begin + length, time_ns, frame, new), half.highest)
+        if not new:
             half.duplicates += 1
             return
         half.frontier, half.highest = stream.first.end, stream.highest

@@ -31,6 +31,15 @@ MAX_PENDING_BYTES = 1 << 18
 MAX_HELD_BYTES = 1 << 26
 """Octets of all directions kept that came before their turn."""
 
+MAX_OPENING_BYTES = 1 << 12
+"""Octets kept of the record that a direction begins with."""
+
+MAX_OPENINGS_BYTES = 1 << 26
+"""Octets of such records kept together."""
+
+MAX_REPEATS = 256
+"""Segments kept of one direction that came again or late."""
+
 MAX_RECORDS = 1 << 18
 """Records kept of one direction; later ones are counted only."""
 
@@ -48,13 +57,26 @@ class Record(NamedTuple):
     """When the last octet that was missing was seen."""
 
 
+class Repeat(NamedTuple):
+    """One segment that began before the furthest octet seen; offsets as in `Record`."""
+
+    begin_offset: int
+    end_offset: int
+    time_ns: int
+    frame: int
+    new: bool
+    """Whether it brought octets that were missing."""
+
+
 class Held:
     """How many octets all readers of a capture keep together."""
 
-    __slots__ = ("octets",)
+    __slots__ = ("octets", "openings")
 
     def __init__(self) -> None:
         self.octets = 0
+        self.openings = 0
+        """Of the records that directions begin with."""
 
 
 class RecordReader:
@@ -70,11 +92,15 @@ class RecordReader:
         "_header",
         "_held",
         "_open",
+        "_opening_bytes",
         "_pending",
         "_pending_bytes",
         "_synchronised",
         "dropped",
         "lost",
+        "opening",
+        "repeat_count",
+        "repeat_rows",
         "rows",
     )
 
@@ -86,6 +112,15 @@ class RecordReader:
         """Records that came when the table was full."""
         self.lost = 0
         """Times the reader had to wait for a segment that begins like a record."""
+        self.opening = b""
+        """The record that the direction begins with, if it is of the handshake, as far as it was
+        captured in order; of any other its header."""
+        self.repeat_rows = array("q")
+        """Five numbers a segment, as in `Repeat`."""
+        self.repeat_count = 0
+        """Segments that came again or late; of more than `MAX_REPEATS` the first are kept."""
+        self._opening_bytes = 0
+        """How long `opening` may become; 0 where nothing was seen, or there was no room."""
         self._frontier = 0
         self._synchronised = True
         self._header = b""
@@ -101,13 +136,48 @@ class RecordReader:
         rows = self.rows
         return [Record(*rows[i : i + 5]) for i in range(0, len(rows), 5)]
 
+    def repeats(self) -> list[Repeat]:
+        """Return the segments that came again or late, in the order they came."""
+        rows = self.repeat_rows
+        return [Repeat(*rows[i : i + 4], bool(rows[i + 4])) for i in range(0, len(rows), 5)]
+
+    def add_repeat(self, repeat: tuple[int, int, int, int, bool], highest: int) -> None:
+        """Take what a `Repeat` says; highest: where the furthest octet seen before it ends.
+
+        A probe of an idle connection, which repeats the last octet, is none (RFC 9293 section
+        3.8.4).
+        """
+        if repeat[:2] == (highest - 1, highest):
+            return
+        self.repeat_count += 1
+        if self.repeat_count <= MAX_REPEATS:
+            self.repeat_rows.extend(repeat)
+
     def add(self, offset: int, octets: bytes, length: int, time_ns: int) -> None:
         """Take a segment: `octets` were captured of the `length` that begin at `offset`."""
+        if len(self.opening) < self._opening_bytes or offset == 0:
+            self._keep_opening(offset, octets)
         if offset > self._frontier:
             self._postpone(offset, octets, length, time_ns)
             return
         self._take(offset, octets, length, time_ns)
         self._take_due(time_ns)
+
+    def _keep_opening(self, offset: int, octets: bytes) -> None:
+        have = len(self.opening)
+        if not self._opening_bytes:
+            if len(octets) < HEADER_BYTES:
+                return
+            wanted = HEADER_BYTES
+            if octets[TYPE_OFFSET] == HANDSHAKE:
+                wanted += octets[LENGTH_OFFSET] << 8 | octets[LENGTH_OFFSET + 1]
+            wanted = min(wanted, MAX_OPENING_BYTES)
+            if self._held.openings + wanted > MAX_OPENINGS_BYTES:
+                return
+            self._held.openings += wanted
+            self._opening_bytes = wanted
+        if offset <= have:
+            self.opening += octets[have - offset : self._opening_bytes - offset]
 
     def finish(self) -> None:
         """Go on behind all holes: what is missing will not come."""

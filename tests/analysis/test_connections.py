@@ -58,8 +58,8 @@ def digest(octets):
     return int.from_bytes(octets, "little") % PRIME
 
 
-def record(length):
-    return bytes([23, 3, 3, length >> 8, length & 0xFF]) + b"\xee" * length
+def record(length, content_type=23):
+    return bytes([content_type, 3, 3, length >> 8, length & 0xFF]) + b"\xee" * length
 
 
 # --- handshake and end ----------------------------------------------------------------------------
@@ -389,6 +389,57 @@ def test_records_behind_a_hole_are_read_at_the_end():
     assert [r.begin_offset for r in half.records.records()] == [0, 200, 300]
 
 
+@pytest.mark.parametrize("size", [4, 5, 6, 50, 1000])
+def test_the_first_record_is_kept_if_it_is_of_the_handshake(size):
+    hello = record(300, 22)
+    for data, kept in ((hello, hello), (hello + record(50), hello), (record(50) + hello, None)):
+        half = half_of(stream(data, size=size, destination=HBONE))
+        wanted = record(50)[:5] if kept is None else kept
+        assert half.records.opening == (wanted if size >= 5 else b"")
+
+
+def test_the_first_record_is_kept_in_order_and_as_captured():
+    hello = record(300, 22)
+    rows = stream(hello, cuts=[(0, 100), (0, 120), (120, 300), (300, 305)], destination=HBONE)
+    assert half_of(rows).records.opening == hello
+    rows[3] = replace(rows[3], captured=10)
+    assert half_of(rows).records.opening == hello[:130]
+    late = half_of(stream(hello, cuts=[(200, 305), (0, 200)], destination=HBONE))
+    assert late.records.opening == hello[:200]
+    assert half_of(stream(hello, syn=False, destination=HBONE)).records.opening == hello
+
+
+def test_of_a_long_first_record_the_beginning_is_kept():
+    hello = record(16_000, 22)
+    assert half_of(stream(hello, destination=HBONE)).records.opening == hello[:4096]
+
+
+def test_segments_that_come_again_or_late_are_kept_on_port_15008_only():
+    cuts = [(0, 100), (200, 300), (0, 100), (100, 200), (150, 250), (250, 400)]
+    for destination, has_records in ((HBONE, True), (SERVER, False)):
+        half = half_of(stream(record(395), cuts=cuts, destination=destination))
+        assert half.duplicates == 2
+        assert (half.records is not None) == has_records
+        if half.records is not None:
+            assert half.records.repeat_count == 4
+            assert half.records.repeats() == [
+                (0, 100, 4_000, 4, False), (100, 200, 5_000, 5, True),
+                (150, 250, 6_000, 6, False), (250, 400, 7_000, 7, True),
+            ]  # fmt: skip
+
+
+def test_a_keep_alive_with_an_octet_is_no_repeat():
+    half = half_of(stream(record(95), cuts=[(0, 100), (99, 100), (99, 100)], destination=HBONE))
+    assert (half.records.repeat_count, half.duplicates) == (0, 2)
+
+
+def test_of_many_repeats_the_first_are_kept():
+    cuts = [(0, 100)] * (records.MAX_REPEATS + 11)
+    half = half_of(stream(record(95), cuts=cuts, destination=HBONE))
+    assert half.records.repeat_count == records.MAX_REPEATS + 10
+    assert len(half.records.repeats()) == records.MAX_REPEATS
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_hostile_segments(seed):
     """Random octets, flags and numbers on port 15008: nothing is raised, everything is bounded."""
@@ -426,7 +477,8 @@ needs_kernel = pytest.mark.skipif(kernel_tracker() is None, reason="the kernel i
 def test_both_trackers_say_the_same_of_anything(seed):
     """Few keys and small numbers, so that everything meets: holes, overlaps, reuse, records."""
     rng = random.Random(seed)
-    data = b"".join(record(rng.randrange(1, 80)) for _ in range(400))
+    data = record(rng.randrange(1, 400), rng.choice((22, 23)))
+    data += b"".join(record(rng.randrange(1, 80)) for _ in range(400))
     step, rows = rng.choice((7, 60, 700)), []
     ahead = {}
     for _ in range(2_000):
@@ -527,17 +579,20 @@ def test_the_compiled_tracker_stays_in_its_batch():
         (records, "MAX_PENDING_BYTES", 250),
         (records, "MAX_HELD_BYTES", 400),
         (records, "MAX_RECORDS", 13),
+        (records, "MAX_OPENING_BYTES", 50),
+        (records, "MAX_OPENINGS_BYTES", 150),
+        (records, "MAX_REPEATS", 3),
         (connections, "MAX_EVENTS", 9),
         (connections, "MAX_TURNS", 5),
     ],
 )
 def test_both_trackers_have_the_same_limits(module, limit, value, monkeypatch):
     monkeypatch.setattr(module, limit, value)
-    data = record(95) * 60
+    data = record(95, 22) + record(95) * 59
     cuts = [(i, i + 100) for i in range(0, len(data), 100)]
     rng = random.Random(7)
     for _ in range(20):
-        some = rng.sample(cuts, 40)
+        some = cuts[:1] + rng.sample(cuts, 40)
         rows = []
         for port in (15008, 15008, 80):
             rows += stream(data, cuts=some, destination=(4, 0, len(rows) + 9, port))

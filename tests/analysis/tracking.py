@@ -140,5 +140,9 @@ def said(half):
     return plain | {
         "events": list(half.events),
         "prefix": half.prefix,
-        "records": reader and (list(reader.rows), reader.lost, reader.dropped),
+        "records": reader
+        and {
+            name: getattr(reader, name)
+            for name in ("rows", "lost", "dropped", "opening", "repeat_rows", "repeat_count")
+        },
     }
