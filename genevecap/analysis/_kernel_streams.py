@@ -243,7 +243,9 @@ def add_repeat(h, r, g, highest, new):
         return 0
     place = r.repeats % RECORDS_OF_BLOCK * 5
     if place == 0:
-        block = cython.cast(cython.pointer(RecordBlock), take(cython.address(h.arena), cython.sizeof(RecordBlock)))
+        block = cython.cast(
+            cython.pointer(RecordBlock), take(cython.address(h.arena), cython.sizeof(RecordBlock))
+        )
         if r.first_repeats == cython.NULL:
             r.first_repeats = block
         else:
