@@ -139,7 +139,10 @@ class RecordReader:
     def repeats(self) -> list[Repeat]:
         """Return the segments that came again or late, in the order they came."""
         rows = self.repeat_rows
-        return [Repeat(*rows[i : i + 4], bool(rows[i + 4])) for i in range(0, len(rows), 5)]
+        return [
+            Repeat(rows[i], rows[i + 1], rows[i + 2], rows[i + 3], bool(rows[i + 4]))
+            for i in range(0, len(rows), 5)
+        ]
 
     def add_repeat(self, repeat: tuple[int, int, int, int, bool], highest: int) -> None:
         """Take what a `Repeat` says; highest: where the furthest octet seen before it ends.
