@@ -40,6 +40,10 @@ class SessionBuilder:
         self._inputs = drafts.inputs
         self._links = drafts.links
         self._roles = {role.index: role for role in roles}
+        self._nodes: dict[str, str] = {}
+        for role in roles:
+            for address in role.addresses if role.node is not None else ():
+                self._nodes.setdefault(address, role.node or "")
         self._modes = modes
         self._uncertainty_ns = uncertainty_ns
 
@@ -214,7 +218,7 @@ class SessionBuilder:
                 lines += evidence.of_pair(
                     self._inputs.outbound[i], self._inputs.inbound[draft.inbound], partner
                 )
-        lines += _evidence_of_way(draft)
+        lines += [*draft.notes, *_evidence_of_way(draft)]
         if draft.hbone is not None:
             syns = ending(self._mesh.hbone[draft.hbone].connection).syns
             if syns > 1 and draft.outcome != "unreachable":
@@ -228,23 +232,17 @@ class SessionBuilder:
         return lines
 
     def _same_node(self, draft: Draft) -> bool | None:
-        connection = self._mesh.hbone[draft.hbone].connection if draft.hbone is not None else None
-        if connection is None:
+        if draft.hbone is None:
             return None
+        connection = self._mesh.hbone[draft.hbone].connection
         client = self._node_of(connection.client)
         server = self._node_of(connection.server)
         if client is not None and server is not None:
             return client == server
-        if any(leg.connection is connection and leg.between for leg in self._mesh.hbone):
-            return False
-        return None
+        return False if self._mesh.hbone[draft.hbone].between else None
 
     def _node_of(self, endpoint: Endpoint) -> str | None:
-        address = endpoint_address(endpoint)
-        for role in self._roles.values():
-            if role.node is not None and address in role.addresses:
-                return role.node
-        return None
+        return self._nodes.get(endpoint_address(endpoint))
 
     def _timing(self, draft: Draft, events: LegEvents | None, i: int | None) -> Timing:
         if events is None or events.open_ns is None:
@@ -287,8 +285,6 @@ def _with_stream(leg: LegSummary, stream: OpenStream) -> LegSummary:
 def _evidence_of_way(draft: Draft) -> list[str]:
     """Return what speaks for a session's kind and outcome."""
     lines: list[str] = []
-    if draft.outcome in {"refused", "denied"}:
-        lines.append("markers: HBONE brought a short answer, then the client was reset")
     if draft.outcome == "unreachable":
         lines.append("causality: SYNs to port 15008 were never answered")
     if draft.kind == "waypoint":

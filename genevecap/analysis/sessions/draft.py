@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...addresses import endpoint_text
 from ..connections import Endpoint
@@ -39,3 +39,5 @@ class Draft:
     """ztunnel's own line for it."""
     direct: int | None = None
     """Plain connection that ztunnel opened for a passed-through one."""
+    notes: list[str] = field(default_factory=list)
+    """Evidence for its kind and outcome."""

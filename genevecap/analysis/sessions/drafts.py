@@ -6,27 +6,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from ..connections import Endpoint
 from ..grouping import Connection
-from ..linking.legs import Views, same_address
+from ..linking.legs import Views
 from ..linking.link import Links, Partner, link
+from .answers import FarEnds
+from .attempts import Attempts
 from .draft import Draft, text
 from .keys import Keys
 from .logs import Logs
 from .logs import outcome_of as logged_outcome
-from .mesh import LinkInputs, Mesh
-from .outcomes import REFUSAL_LENGTHS, Ending, ending, outcome_of
+from .mesh import Address, LinkInputs, Mesh
+from .outcomes import Ending, ending, outcome_of
 from .plain import LIKELY, passed_through, taken_inside
+from .verdicts import Verdicts
 
 NAMED = 0.01
 """Least probability of an alternative that is listed."""
-_SOON_NS = 2_000_000_000
-"""How long before a client's connection is reset what made ztunnel reset it is looked for."""
 _SURE = 0.9
-_SETUP_NS = 30_000_000_000
-_OK = 200
-_DENIED = frozenset({401, 403})
-"""A policy's denial; other statuses but 200 are refusals: istio/ztunnel src/proxy/inbound.rs."""
 
 
 class Drafts:
@@ -38,6 +34,7 @@ class Drafts:
         self.slack_ns = slack_ns
         self.views = views
         self.inputs = LinkInputs(mesh, views)
+        self._far_ends = FarEnds(mesh, self.inputs)
         self._keys = keys
         self._logs = logs
         for i, leg in enumerate(mesh.outbound):
@@ -61,7 +58,7 @@ class Drafts:
 
     def _make(self) -> list[Draft]:
         self._assign_partners()
-        drafts = list(self._outbound_drafts())
+        drafts = self._outbound_drafts()
         drafts += self._plaintext_drafts()
         drafts += self._gateway_drafts()
         return drafts
@@ -76,10 +73,13 @@ class Drafts:
             if found[0].probability >= LIKELY
         }
         self._plaintext = taken_inside(self.mesh, self.inputs, self.views, taken)
-        self._unanswered = [
-            h for h, leg in enumerate(self.mesh.hbone) if ending(leg.connection).unreachable
-        ]
-        self._tried = self._unanswered_ways()
+        attempts = Attempts(self.mesh, self.inputs)
+        self._unanswered = attempts.unanswered
+        self._tried = attempts.by_outbound(
+            i
+            for i, events in enumerate(self.inputs.outbound)
+            if events.open_ns is not None and not events.down and self.partner(i) is None
+        )
 
     def partner(self, i: int) -> Partner | None:
         """Return the inbound leg of an outbound one, where one is likelier than all others."""
@@ -106,52 +106,18 @@ class Drafts:
                 given.add(h)
         return result
 
-    def _unanswered_ways(self) -> dict[int, int]:
-        """Return the HBONE connections that were tried for outbound legs and never answered.
-
-        Attempts for one destination wait for each other, so the leg that was given up first
-        belongs to the attempt that was made first.
-        """
-        waiting = [
-            (events.last_ns, i)
-            for i, events in enumerate(self.inputs.outbound)
-            if events.open_ns is not None and not events.down and self.partner(i) is None
-        ]
-        result: dict[int, int] = {}
-        for last_ns, i in sorted(waiting):
-            events, called = self.inputs.outbound[i], self.mesh.outbound[i].connection.server
-            fitting = [
-                (h in result.values(), self.inputs.hbone[h].open_ns or 0, h)
-                for h in self._unanswered
-                if self.inputs.hbone[h].source in events.pools
-                and (events.open_ns or 0) - _SETUP_NS
-                <= (self.inputs.hbone[h].open_ns or 0)
-                <= last_ns
-                and (
-                    same_address(self.mesh.hbone[h].connection.server, called)
-                    or not self._is_pod(called)
-                )
-            ]
-            if fitting:
-                result[i] = min(fitting)[2]
-        return result
-
-    def _is_pod(self, endpoint: Endpoint) -> bool:
-        """Tell whether an address is that of a pod, and not of a service."""
-        address = endpoint[:3]
-        return any(
-            address in {leg.connection.client[:3], leg.connection.server[:3]}
-            for leg in self.mesh.hbone
-        )
-
-    def _outbound_drafts(self) -> Iterator[Draft]:
+    def _outbound_drafts(self) -> list[Draft]:
+        drafts = []
         for i, leg in enumerate(self.mesh.outbound):
             draft = Draft(connection=leg.connection, outbound=i)
             self._draft_way(i, draft)
-            self._draft_outcome(draft, ending(leg.connection))
-            self._draft_log(draft)
             self._use(draft)
-            yield draft
+            drafts.append((ending(leg.connection), draft))
+        verdicts = Verdicts(self.mesh, self.inputs, self.used_inbound)
+        for end, draft in sorted(drafts, key=lambda pair: pair[0].server_reset_ns or 0):
+            verdicts.settle(draft, end)
+            self._draft_log(draft)
+        return [draft for _, draft in drafts]
 
     def _draft_log(self, draft: Draft) -> None:
         client, last_ns = text(draft.connection.client), self.last_ns(draft.connection)
@@ -191,10 +157,12 @@ class Drafts:
         way = self._own_way(i)
         if way is not None:
             draft.hbone, draft.confidence = way
-            draft.kind, draft.origin = self._kind_of(draft.hbone), "ztunnel"
         if draft.stream is not None:
             draft.hbone, draft.confidence = draft.stream.hbone, 1.0
-            draft.kind, draft.origin = self._kind_of(draft.hbone), "ztunnel"
+        if draft.hbone is not None:
+            called = self.mesh.outbound[i].connection.server[:3]
+            draft.kind, draft.notes = self._kind_of(draft.hbone, called)
+            draft.origin = "ztunnel"
 
     def _draft_linked(self, i: int, partner: Partner, draft: Draft) -> None:
         draft.inbound = partner.index
@@ -253,64 +221,26 @@ class Drafts:
         partner = self.partner(i)
         return partner is not None and partner.probability >= _SURE
 
-    def _kind_of(self, h: int | None) -> str:
-        if h is None:
-            return "unlinked"
+    def _kind_of(self, h: int, called: Address | None = None) -> tuple[str, list[str]]:
+        """Return the kind of what HBONE carries, and what tells it where little was captured.
+
+        called: address that the client called, where it is known.
+        """
         server = self.mesh.hbone[h].connection.server[:3]
         if server in self.mesh.waypoints:
-            return "waypoint"
-        return "multi-network" if server in self.mesh.gateways else "hbone"
-
-    def _draft_outcome(self, draft: Draft, client: Ending) -> None:
-        if draft.outcome == "unreachable":
-            return
-        draft.outcome = outcome_of(client)
-        status = draft.stream.status if draft.stream is not None else None
-        if status is not None and status != _OK:
-            draft.outcome = "denied" if status in _DENIED else "refused"
-            return
-        if draft.outcome != "unknown" or client.server_reset_ns is None:
-            return
-        if draft.inbound is not None:
-            server = ending(self.mesh.inbound[draft.inbound].connection)
-            if server.server_reset_ns is not None and not server.payload:
-                draft.outcome = "refused"
-            return
-        if draft.hbone is None:
-            return
-        refused = self._refused_by_server(draft.connection, client.server_reset_ns)
-        if refused is not None:
-            draft.outcome = "refused"
-            self.used_inbound.add(refused)
-        elif self._has_refusal(draft.hbone, client.server_reset_ns) and self._server_is_captured(
-            draft.hbone
-        ):
-            draft.outcome = "denied"
-
-    def _refused_by_server(self, connection: Connection, reset_ns: int) -> int | None:
-        """Return an inbound leg whose SYN was answered by a reset shortly before."""
-        for j, leg in enumerate(self.mesh.inbound):
-            events = self.inputs.inbound[j]
-            if events.open_ns is None or j in self.used_inbound:
-                continue
-            if not reset_ns - _SOON_NS <= events.open_ns <= reset_ns:
-                continue
-            end = ending(leg.connection)
-            near = leg.connection.server.port == connection.server.port
-            if end.server_reset_ns is not None and not end.payload and near:
-                return j
-        return None
-
-    def _has_refusal(self, h: int, reset_ns: int) -> bool:
-        """Tell whether HBONE brought a `503` or `401` shortly before a reset."""
-        down = self.inputs.hbone[h].down
-        soon = (down.client_last_ns <= reset_ns) & (down.client_last_ns >= reset_ns - _SOON_NS)
-        return bool(set(down.length[soon].tolist()) & REFUSAL_LENGTHS)
-
-    def _server_is_captured(self, h: int) -> bool:
-        """Tell whether inbound legs of HBONE's server would have been seen."""
-        server = self.mesh.hbone[h].connection.server
-        return any(same_address(leg.connection.server, server) for leg in self.mesh.inbound)
+            return "waypoint", []
+        if server in self.mesh.gateways:
+            return "multi-network", []
+        far = self._far_ends.of(server)
+        if far is None or server == called:  # a pod's own sidecar is where the pod is
+            return "hbone", []
+        told = (
+            f"markers: the answer on HBONE has {far.answer_bytes} octets, as an Envoy's has and no "
+            "ztunnel's"
+        )
+        if far.passes_on:
+            return "multi-network", [f"{told}; the client's ztunnel speaks TLS through it"]
+        return "waypoint", [told]
 
     def _plaintext_drafts(self) -> Iterator[Draft]:
         """Yield plain connections into pods, which their ztunnel took and passed on."""
@@ -361,9 +291,11 @@ class Drafts:
     def _of_hbone(self, h: int) -> Draft:
         connection = self.mesh.hbone[h].connection
         end = ending(connection)
+        kind, notes = self._kind_of(h)
         return Draft(
             connection=connection,
-            kind=self._kind_of(h),
+            kind=kind,
+            notes=notes,
             outcome=_outcome_of_hbone(end),
             origin=self.mesh.origin(connection.client[:3]),
             hbone=h,

@@ -14,9 +14,6 @@ from dataclasses import dataclass
 
 from ..grouping import Connection
 
-REFUSAL_LENGTHS = frozenset({40, 43, 44})
-"""TLS record lengths of a `503` or `401` with RST_STREAM, ztunnel 1.24 and 1.31."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
