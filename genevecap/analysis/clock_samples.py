@@ -26,7 +26,7 @@ from .clock import PairSamples
 from .inputs import Inputs
 from .rows import Array, Rows, starts
 from .segments import mix
-from .sightings import UPWARD, BatchSegments, Sightings, Views
+from .sightings import HBONE, UPWARD, BatchSegments, Sightings, Views
 
 MOST = 1 << 17
 """Sightings that are kept at most."""
@@ -37,6 +37,9 @@ class ClockSamples:
     """Gathers sightings; `pairs` says what hosts have in common."""
 
     inputs: Inputs
+    hbone: bool = False
+    plain: bool = False
+    """Whether there are segments of port 15008, and others."""
     _parts: list[Sightings] = field(default_factory=list)
     _kept: int = 0
     _halved: int = 0
@@ -56,7 +59,11 @@ class ClockSamples:
             if len(segments):
                 if len(nothing) < len(self.inputs.points.points):
                     nothing = np.zeros(len(self.inputs.points.points), np.uint32)
-                self._keep(segments.sightings(segments.frame_time_ns, nothing))
+                rows = segments.sightings(segments.frame_time_ns, nothing)
+                of_hbone = (rows.traits & HBONE) != 0
+                self.hbone |= bool(of_hbone.any())
+                self.plain |= not of_hbone.all()
+                self._keep(rows)
 
     def _keep(self, rows: Sightings) -> None:
         chosen = self._chosen(rows)

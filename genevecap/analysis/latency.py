@@ -125,7 +125,7 @@ def _measure(
     clocks = run_clocks(asked.inputs(_say_nothing), assumed or {})
     by_session = None if times is None else SessionTimes()
     run = _Run(asked.inputs(note), window_ns, clocks, by_session)
-    if not all(map(can_be_read_again, asked.specs)):
+    if clocks.may_have_sessions or not all(map(can_be_read_again, asked.specs)):
         run.tracker = connection_tracker()
     interrupted = run.read()
     if run.tracker is None and run.may_have_sessions() and not interrupted:
@@ -159,8 +159,8 @@ def _measure(
 def _follow_connections(inputs: Inputs) -> tuple[ConnectionTracker, bool]:
     """Read everything again for what links legs; tell whether an interrupt ended that early.
 
-    Following connections takes ten times as long as matching packets, so it is done only where it
-    can lead to something.
+    Connections take memory as long as the captures last, so they are followed only where that can
+    lead to something; where no clock had to be estimated, that is known when all was read.
     """
     tracker, kept = connection_tracker(), bool(inputs.selector)
 
@@ -194,7 +194,8 @@ class _Run:
     matcher: Matcher = field(init=False)
     trips: RoundTrips = field(init=False)
     tracker: ConnectionTracker | None = None
-    """Follows connections meanwhile, where that cannot be done later."""
+    """Follows connections meanwhile, where it is known that there are sessions, or to be feared
+    that the captures cannot be read again."""
     hbone: bool = False
     plain: bool = False
     """Whether there are segments of port 15008, and others."""

@@ -30,6 +30,8 @@ class RunClocks:
     """How the hosts' clocks differ; none where all captures have one."""
 
     clocks: tuple[HostClock, ...] = ()
+    may_have_sessions: bool | None = None
+    """Whether there can be legs on both sides of a proxy; None where that was not looked at."""
     _of: dict[str, HostClock] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,10 +96,11 @@ def run_clocks(inputs: Inputs, assumed: Mapping[str, int]) -> RunClocks:
     points = inputs.points.points
     hosts = sorted({point.host for point in points})
     _refuse_strangers(assumed, set(hosts) | named)
+    may_have_sessions = samples.hbone and samples.plain
     if len(hosts) < 2:
-        return RunClocks()
+        return RunClocks(may_have_sessions=may_have_sessions)
     pairs = samples.pairs(np.array([hosts.index(point.host) for point in points]), hosts)
-    return RunClocks(_estimated(hosts, pairs, assumed))
+    return RunClocks(_estimated(hosts, pairs, assumed), may_have_sessions)
 
 
 def _estimated(
