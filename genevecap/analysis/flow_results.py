@@ -55,6 +55,20 @@ class SegmentTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """A wait that has a name, on one leg of a session."""
+
+    name: str
+    """hbone-handshake (TCP and TLS), syn-retransmission, retransmission, retransmission-timeout,
+    delayed-ack (looks like one): see `sessions.waits`."""
+    leg: str
+    """Role of the leg."""
+    at_ns: int
+    """When it began."""
+    ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """Where a session's time went."""
 
@@ -63,6 +77,8 @@ class Timing:
     first_byte_ns: int | None
     """From the client's SYN to the first octet of the response."""
     by_segment: tuple[SegmentTime, ...]
+    waits: tuple[Wait, ...] = ()
+    """Steps of both that can be named, in order of time; what HBONE shows is of all its streams."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

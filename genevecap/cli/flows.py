@@ -12,6 +12,7 @@ import click
 from ..errors import ExitCode
 from ..reports import flows as report
 from ..reports import no_sessions
+from ..reports.budgets import budgets
 from .listed import pieces, table_option
 from .messages import Outcome
 from .options import (
@@ -89,8 +90,6 @@ def flows(
         if not result.sessions and not result.interrupted and no_sessions.packets(result):
             outcome.add(ExitCode.NOT_ENOUGH_DATA)
             click.echo(f"error: {no_sessions.reason(result)}", err=True)
-        budgets = (
-            partial(report.budgets, result.sessions) if per_session and table is None else None
-        )
-        sink.pieces(pieces(report, result, table, output, budgets))
+        ways = partial(budgets, result.sessions) if per_session and table is None else None
+        sink.pieces(pieces(report, result, table, output, ways))
     return outcome.code

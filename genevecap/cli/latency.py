@@ -11,7 +11,7 @@ import click
 
 from ..errors import ExitCode
 from ..reports import latency as report
-from ..reports.flows import budgets as flow_budgets
+from ..reports.budgets import budgets
 from .listed import pieces, table_option
 from .messages import Outcome
 from .options import (
@@ -106,6 +106,6 @@ def latency(
         if not result.hops and not result.round_trips:
             outcome.add(ExitCode.NOT_ENOUGH_DATA)
             click.echo("error: no TCP segment was answered here: nothing to measure", err=True)
-        budgets = partial(flow_budgets, result.sessions) if per_session and table is None else None
-        sink.pieces(pieces(report, result, table, output, budgets))
+        ways = partial(budgets, result.sessions) if per_session and table is None else None
+        sink.pieces(pieces(report, result, table, output, ways))
     return outcome.code

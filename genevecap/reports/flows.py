@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from . import no_sessions
+from .budgets import budgets, sure
 from .layout import Column, Style, table
 from .machine import Row, fields
 from .text import cells, count, duration, plural, printable, shorten, size
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
         FlowsResult,
         LegSummary,
         SessionSummary,
-        Timing,
     )
 
 SCHEMA = "genevecap/flows/1"
@@ -144,6 +144,7 @@ def session_row(session: SessionSummary) -> Row:
             "total_ns": session.timing.total_ns,
             "first_byte_ns": session.timing.first_byte_ns,
             "by_segment": [fields(part) for part in session.timing.by_segment],
+            "waits": [fields(wait) for wait in session.timing.waits],
         },
     }
 
@@ -178,13 +179,6 @@ def lines(result: FlowsResult, style: Style, only: str | None = None) -> Iterato
         yield from _whole(result, style)
 
 
-def budgets(sessions: Sequence[SessionSummary], style: Style) -> Iterator[str]:
-    """Yield every session with its way and where its time went, the slowest first."""
-    for session in _slowest(sessions):
-        yield from _way(session, style)
-        yield ""
-
-
 def _whole(result: FlowsResult, style: Style) -> Iterator[str]:
     paths = [capture.path for capture in result.captures]
     name = printable(paths[0]) if len(paths) == 1 else plural(len(paths), "capture")
@@ -200,7 +194,7 @@ def _whole(result: FlowsResult, style: Style) -> Iterator[str]:
         (
             "Slowest to the first byte",
             "where their time went (--per-session for all)",
-            lambda: [line for s in _slowest(result.sessions)[:3] for line in _way(s, style)],
+            lambda: list(budgets(result.sessions, style, most=3)),
         ),
         (
             "Around the mesh",
@@ -273,7 +267,7 @@ def _session_cells(session: SessionSummary) -> list[str]:
         session.outcome,
         "-" if hbone is None else _hbone_text(hbone),
         "-" if inbound is None else printable(inbound.source),
-        _sure(session.confidence),
+        sure(session.confidence),
         _time(session.timing.first_byte_ns),
         _time(session.timing.total_ns),
     ]
@@ -284,41 +278,8 @@ def _hbone_text(leg: LegSummary) -> str:
     return f"{printable(leg.source)}{stream}"
 
 
-def _sure(confidence: float) -> str:
-    """Return a probability; never rounded up to certainty."""
-    return f"{min(int(confidence * 1000) / 10, 99.9 if confidence < 1 else 100.0):g} %"
-
-
 def _time(value: int | None) -> str:
     return "-" if value is None else duration(value)
-
-
-def _slowest(sessions: Sequence[SessionSummary]) -> list[SessionSummary]:
-    timed = [s for s in sessions if s.timing.first_byte_ns is not None and s.timing.by_segment]
-    return sorted(timed, key=lambda s: -(s.timing.first_byte_ns or 0))
-
-
-def _way(session: SessionSummary, style: Style) -> Iterator[str]:
-    """Yield one session as its legs, drawn as a chain, and its time budget."""
-    chain = " ═▶ ".join(
-        f"{printable(leg.source)} {leg.role} {printable(leg.destination)}" for leg in session.legs
-    )
-    head = f"#{session.id} {session.kind} {session.outcome}, {_sure(session.confidence)} sure"
-    yield style.paint(shorten(head, style.width), "title")
-    yield from style.prose(chain, "  ")
-    yield from style.prose(_budget(session.timing), "  ")
-    for line in session.evidence:
-        yield from (style.paint(text, "dim") for text in style.prose(printable(line), "    "))
-
-
-def _budget(timing: Timing) -> str:
-    parts = [
-        f"{part.segment} {_time(part.ns)}"
-        + (f" ±{duration(part.uncertainty_ns)}" if part.uncertainty_ns else "")
-        for part in timing.by_segment
-    ]
-    whole = f"first byte after {_time(timing.first_byte_ns)}"
-    return f"{whole}: {', '.join(parts)}" if parts else whole
 
 
 def _legs(legs: Sequence[LegSummary], style: Style) -> list[str]:

@@ -68,6 +68,7 @@ class Ways:
     ) -> None:
         self._legs = (outbound, inbound)
         self._hbone = hbone
+        self._slack_ns = slack_ns
         self._matched: dict[tuple[Kind, int], Matched] = {}
         self._source_of_hbone = np.array([h.source for h in hbone], np.int64)
         self._relayed = np.array(
@@ -298,14 +299,22 @@ class Ways:
         """See `link.Links.records_by_turn`."""
         far = self._matched[kind, 1].by_turn(inbound)
         near = self._matched[kind, 0].by_turn(outbound)
-        owner = self.owner[kind.upward]
+        owner, records = self.owner[kind.upward], self.records[kind.upward]
+        # What passed before the client's SYN is of other sessions, however well it would fit.
+        left_ns = records.client_first_ns
+        opened = self._legs[0][outbound].open_ns
+        opened_ns = _EVER if opened is None else opened - self._slack_ns
         result = {}
         for turn, at_server in far.items():
             first_request = kind is Kind.REQUEST and turn == 0
             if turn not in near and not first_request:
                 continue
             belief = at_server if first_request else _both(at_server, near[turn])
-            own = {record: p for record, p in belief.items() if owner[record] == hbone}
+            own = {
+                record: p
+                for record, p in belief.items()
+                if owner[record] == hbone and left_ns[record] >= opened_ns
+            }
             total = sum(own.values())
             best = max(own, key=lambda record: own[record], default=None)
             if best is not None and own[best] > _CLEAR * total:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from ..connections import Endpoint
-from ..flow_results import Alternative, LegSummary, SessionSummary, Timing
+from ..flow_results import Alternative, LegSummary, SessionSummary, Timing, Wait
 from ..grouping import Connection
 from ..linking.events import LegEvents
 from ..linking.legs import endpoint_address
@@ -21,6 +21,7 @@ from .logs import evidence_of
 from .modes import Modes
 from .outcomes import ending
 from .timing import by_segment
+from .waits import handshake, waits_of
 
 
 class SessionBuilder:
@@ -267,7 +268,22 @@ class SessionBuilder:
             total_ns=max(lasts) - events.open_ns if lasts else None,
             first_byte_ns=first,
             by_segment=by_segment(events, server, moments, wire_ns) if first is not None else (),
+            waits=self._waits(draft, events.open_ns),
         )
+
+    def _waits(self, draft: Draft, open_ns: int) -> tuple[Wait, ...]:
+        """Return the waits of a session's legs that have a name, while it was open."""
+        span_ns = open_ns, self._drafts.last_ns(draft.connection)
+        found = waits_of("outbound", draft.connection, self._views.corrected, span_ns)
+        for role, h in (("hbone", draft.hbone), ("waypoint", draft.onward)):
+            if h is not None:
+                connection = self._mesh.hbone[h].connection
+                found += waits_of(role, connection, self._views.corrected, span_ns)
+                found += handshake(role, self._inputs.hbone[h], span_ns)
+        if draft.inbound is not None:
+            connection = self._mesh.inbound[draft.inbound].connection
+            found += waits_of("inbound", connection, self._views.corrected, span_ns)
+        return tuple(sorted(found, key=lambda wait: (wait.at_ns, wait.name)))
 
 
 def _with_stream(leg: LegSummary, stream: OpenStream) -> LegSummary:
