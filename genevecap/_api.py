@@ -170,6 +170,7 @@ def diff_captures(
     """
     from .analysis import capture_diff
     from .analysis.clock import parse_assumed
+    from .analysis.helps import Helps
 
     runs = [tuple(spec for text in texts for spec in captures_of(text)) for texts in (a, b)]
     said = _manifest(manifest)
@@ -181,7 +182,7 @@ def diff_captures(
             settings=settings,
             selector=_selector(**selection),
             manifest=said.without_hosts() if said is not None and same_clock else said,
-            assumed_clocks=parse_assumed(clocks),
+            helps=Helps(clocks=parse_assumed(clocks)),
         ),
     )
 
@@ -231,6 +232,7 @@ def convert(
 def flows(
     *captures: str,
     same_clock: bool = False,
+    clocks: tuple[str, ...] = (),
     keylogs: tuple[str, ...] = (),
     ztunnel_logs: tuple[str, ...] = (),
     settings: DecodeSettings | None = None,
@@ -240,22 +242,26 @@ def flows(
     """Reconstruct the sessions of an ambient mesh: which connections each one was.
 
     same_clock: one clock stamped all captures, whatever their HOST says.
+    clocks: `HOST=±TIME`, as on the command line; without, clocks of several hosts are estimated.
     keylogs: files with TLS secrets that open HBONE; needs tshark.
     ztunnel_logs: files with ztunnel's access log.
     manifest: path of the file that the command line takes with `--points`.
     A capture that cannot be read does not raise: see `problems` of the result.
-    Raises UsageError where a selector or the manifest cannot be understood, ToolMissing where keys
-    are given and tshark is missing.
+    Raises UsageError where a selector, a clock or the manifest cannot be understood, NotEnoughData
+    as `latency` does, ToolMissing where keys are given and tshark is missing.
     """
     from .analysis import flows as session_flows
+    from .analysis.clock import parse_assumed
+    from .analysis.helps import Helps
 
     specs = [CaptureSpec.parse(capture) for capture in captures]
+    said = _manifest(manifest)
     return session_flows.flows(
         on_one_clock(specs) if same_clock else specs,
         settings=settings,
         selector=_selector(**selection),
-        helps=session_flows.Helps(keylogs=keylogs, ztunnel_logs=ztunnel_logs),
-        manifest=_manifest(manifest),
+        helps=Helps(keylogs=keylogs, ztunnel_logs=ztunnel_logs, clocks=parse_assumed(clocks)),
+        manifest=said.without_hosts() if said is not None and same_clock else said,
     )
 
 
@@ -264,6 +270,8 @@ def latency(
     same_clock: bool = False,
     clocks: tuple[str, ...] = (),
     window_ns: int = 10_000_000_000,
+    keylogs: tuple[str, ...] = (),
+    ztunnel_logs: tuple[str, ...] = (),
     settings: DecodeSettings | None = None,
     manifest: str | None = None,
     **selection: Unpack[Selection],
@@ -273,20 +281,22 @@ def latency(
     same_clock: one clock stamped all of them, whatever their HOST says.
     clocks: `HOST=±TIME`, as on the command line; without, clocks of several hosts are estimated.
     window_ns: how far apart two sightings of one packet may be.
+    keylogs, ztunnel_logs: as `flows` takes them; what they tell makes sessions surer.
     manifest: path of the file that the command line takes with `--points`.
     A capture that cannot be read does not raise: see `problems` of the result.
     Raises UsageError where a selector or a clock cannot be understood, NotEnoughData where captures
-    of several hosts are given whose clocks cannot be compared.
+    of several hosts are given whose clocks cannot be compared, ToolMissing as `flows` does.
     """
     from .analysis import latency as hop_latency
     from .analysis.clock import parse_assumed
+    from .analysis.helps import Helps
 
     specs = [CaptureSpec.parse(capture) for capture in captures]
     said = _manifest(manifest)
     return hop_latency.latency(
         on_one_clock(specs) if same_clock else specs,
-        assumed=parse_assumed(clocks),
         window_ns=window_ns,
+        helps=Helps(keylogs=keylogs, ztunnel_logs=ztunnel_logs, clocks=parse_assumed(clocks)),
         settings=settings,
         manifest=said.without_hosts() if said is not None and same_clock else said,
         selector=_selector(**selection),

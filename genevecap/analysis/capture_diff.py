@@ -8,7 +8,7 @@ for hops, `flows` for sessions, `overhead` for the bill.  What they say is compa
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypedDict, TypeVar
 
@@ -27,6 +27,7 @@ from .capture_diff_results import (
 )
 from .flow_results import FlowsResult, SessionSummary
 from .flows import flows
+from .helps import Helps
 from .hop_pairs import RunHops, compare_hops, compare_times
 from .latency import latency_by_session
 from .overhead import overhead
@@ -48,7 +49,8 @@ class Reading:
     settings: DecodeSettings | None = None
     selector: Selector | None = None
     manifest: Manifest | None = None
-    assumed_clocks: Mapping[str, int] | None = None
+    helps: Helps | None = None
+    """What is known of clocks, say."""
 
 
 class _Common(TypedDict):
@@ -132,9 +134,9 @@ def _read(
         "on_problem": note,
     }
     inspected = _whole(inspect(specs, **common))
-    measured, times = latency_by_session(specs, **common, assumed=how.assumed_clocks)
+    measured, times = latency_by_session(specs, **common, helps=how.helps)
     _whole(measured)
-    sessions = _whole(flows(specs, **common, assumed_clocks=how.assumed_clocks))
+    sessions = _whole(flows(specs, **common, helps=how.helps))
     billed = _whole(overhead(specs, **common))
     roles = {point.name: point.role for file in measured.captures for point in file.points}
     return _Run(

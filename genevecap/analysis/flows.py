@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..capture.manifest import Manifest
 from ..capture.points import PointTable
 from ..capture.spec import CaptureSpec
 from ..decode import DecodeSettings
-from ..errors import GenevecapError
 from .connections import ConnectionTracker, connection_tracker, too_many
 from .flow_results import FlowsResult, Found
 from .grouping import Connection, group
-from .hbone.results import HboneReading
+from .helps import Helps
 from .inputs import Inputs
 from .linking.legs import Sorter, Views
 from .progress import Progress
@@ -33,17 +32,6 @@ from .sessions.mesh import Mesh
 from .sessions.modes import Modes
 from .summary import ambient_summary, capture_summary, was_read
 from .tables import SummaryTables, summary_tables
-from .ztunnel_log import LoggedConnection, read_log
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Helps:
-    """What is read besides captures."""
-
-    keylogs: tuple[str, ...] = ()
-    """Files with TLS secrets."""
-    ztunnel_logs: tuple[str, ...] = ()
-    """Files with ztunnel's access log."""
 
 
 def flows(
@@ -53,15 +41,14 @@ def flows(
     selector: Selector | None = None,
     helps: Helps | None = None,
     manifest: Manifest | None = None,
-    assumed_clocks: Mapping[str, int] | None = None,
     progress: Progress | None = None,
     on_problem: Callable[[Problem], None] | None = None,
 ) -> FlowsResult:
     """Read captures and reconstruct the sessions of the mesh.
 
     helps: keys and logs; keys, and those of Decryption Secrets Blocks, open HBONE through tshark.
+      And what is known of clocks.
     manifest: what points are, and whose clock stamped them, where that cannot be guessed.
-    assumed_clocks: HOST -> the ns to which its clock is right, as `clock.estimate` takes it.
     An input that cannot be read, or is damaged, is in `problems` (and told to `on_problem` as it
     is met); the others go on.  An interrupt ends reading, and what was gathered is returned.
     Where there are several hosts all captures are read twice, first for the clocks.
@@ -81,7 +68,7 @@ def flows(
     def read(tell: Callable[[Problem], None]) -> Inputs:
         return Inputs(specs, settings, selector, tell, progress, points=PointTable(manifest))
 
-    clocks = run_clocks(read(_say_nothing), assumed_clocks or {}).clocks
+    clocks = run_clocks(read(_say_nothing), helps.clocks).clocks
     inputs = read(note)
     reading = _Reading(inputs)
     interrupted = reading.read()
@@ -94,9 +81,9 @@ def flows(
     clock = CommonClock(clocks, [point.host for point in inputs.points.points])
     views = Views(roles, clock.correct)
     mesh = Mesh.of(Sorter(roles, connections).sort(connections))
-    opened = _open(specs, settings, helps.keylogs, inputs, note)
+    opened = helps.open_hbone(specs, settings, inputs, note)
     keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at)
-    logs = Logs(_logged(helps.ztunnel_logs, note))
+    logs = Logs(helps.logged(note))
     drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
     builder = SessionBuilder(drafts, roles, Modes(roles, ambient.mode), clock.uncertainty_ns)
     sessions = builder.sessions()
@@ -160,46 +147,3 @@ def _connections(reading: _Reading, roles: Sequence[PointRole]) -> list[Connecti
 
 def _say_nothing(_problem: Problem) -> None:
     """Leave what goes wrong with a capture to the second reading."""
-
-
-def _open(
-    specs: Sequence[CaptureSpec],
-    settings: DecodeSettings,
-    keylogs: Sequence[str],
-    inputs: Inputs,
-    note: Callable[[Problem], None],
-) -> HboneReading | None:
-    """Open HBONE where keys are given, or are in the captures."""
-    in_captures = any(s.capture is not None and s.capture.key_logs for s in inputs.states)
-    if not keylogs and not in_captures:
-        return None
-    from .hbone import open_hbone
-
-    try:
-        reading = open_hbone(specs, settings=settings, keylogs=keylogs)
-    except GenevecapError as error:
-        if keylogs:
-            raise
-        note(Problem(path=specs[0].path, severity="warning", message=f"keys not used: {error}"))
-        return None
-    for refused in reading.refused:
-        note(
-            Problem(
-                path=specs[0].path,
-                severity="warning",
-                message=f"HBONE {refused.client} > {refused.server} stays closed: {refused.reason}",
-            )
-        )
-    return reading
-
-
-def _logged(paths: Sequence[str], note: Callable[[Problem], None]) -> Iterator[LoggedConnection]:
-    """Yield the connections of access logs; a file without any is told."""
-    for path in paths:
-        count = 0
-        for line in read_log(path):
-            count += 1
-            yield line
-        if not count:
-            message = f"{path}: no line of ztunnel's access log in it"
-            note(Problem(path=path, severity="warning", message=message))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..decode import DecodeSettings
 from .connections import ConnectionTracker, connection_tracker, too_many
 from .flow_results import SessionSummary
 from .grouping import group
+from .helps import Helps
 from .hop_order import chains, in_travel_order
 from .hop_results import Hop, LatencyResult, Matching
 from .hops import HopName, HopTable, PointPlace, name_of
@@ -52,8 +53,8 @@ def latency(
     settings: DecodeSettings | None = None,
     selector: Selector | None = None,
     window_ns: int = WINDOW_NS,
+    helps: Helps | None = None,
     manifest: Manifest | None = None,
-    assumed: Mapping[str, int] | None = None,
     progress: Progress | None = None,
     on_problem: Callable[[Problem], None] | None = None,
 ) -> LatencyResult:
@@ -61,12 +62,20 @@ def latency(
 
     An input that cannot be read, or is damaged, is in `problems` (and told to `on_problem` as it
     is met); the others go on.  An interrupt ends reading, and what was gathered is returned.
-    assumed: HOST -> the ns to which its clock is right; see `clock.parse_assumed`.
+    helps: keys and logs, which make sessions surer, and what is known of clocks.
     Where there are several hosts all captures are read twice, first for the clocks.
     Raises UsageError where the selector cannot be understood or a clock contradicts the packets,
     """
-    asked = _Asked(specs, settings, selector, manifest, progress, on_problem)
-    return _measure(asked, window_ns, assumed)
+    asked = _Asked(
+        specs,
+        settings or DecodeSettings(),
+        selector,
+        helps or Helps(),
+        manifest,
+        progress,
+        on_problem,
+    )
+    return _measure(asked, window_ns)
 
 
 def latency_by_session(
@@ -74,15 +83,23 @@ def latency_by_session(
     *,
     settings: DecodeSettings | None = None,
     selector: Selector | None = None,
+    helps: Helps | None = None,
     manifest: Manifest | None = None,
-    assumed: Mapping[str, int] | None = None,
     progress: Progress | None = None,
     on_problem: Callable[[Problem], None] | None = None,
 ) -> tuple[LatencyResult, dict[HopName, Times]]:
     """Do as `latency` does, and return the times of each hop by session too."""
-    asked = _Asked(specs, settings, selector, manifest, progress, on_problem)
+    asked = _Asked(
+        specs,
+        settings or DecodeSettings(),
+        selector,
+        helps or Helps(),
+        manifest,
+        progress,
+        on_problem,
+    )
     times: dict[HopName, Times] = {}
-    return _measure(asked, WINDOW_NS, assumed, times), times
+    return _measure(asked, WINDOW_NS, times), times
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +107,9 @@ class _Asked:
     """What is to be read."""
 
     specs: Sequence[CaptureSpec]
-    settings: DecodeSettings | None
+    settings: DecodeSettings
     selector: Selector | None
+    helps: Helps
     manifest: Manifest | None
     progress: Progress | None
     on_problem: Callable[[Problem], None] | None
@@ -100,7 +118,7 @@ class _Asked:
         """Return the inputs, from their beginning."""
         return Inputs(
             self.specs,
-            self.settings or DecodeSettings(),
+            self.settings,
             self.selector or Selector(),
             tell,
             self.progress,
@@ -111,7 +129,6 @@ class _Asked:
 def _measure(
     asked: _Asked,
     window_ns: int,
-    assumed: Mapping[str, int] | None,
     times: dict[HopName, Times] | None = None,
 ) -> LatencyResult:
     """Read everything; times: gets the times of each hop by session, where that is wanted."""
@@ -122,7 +139,7 @@ def _measure(
         if asked.on_problem is not None:
             asked.on_problem(problem)
 
-    clocks = run_clocks(asked.inputs(_say_nothing), assumed or {})
+    clocks = run_clocks(asked.inputs(_say_nothing), asked.helps.clocks)
     by_session = None if times is None else SessionTimes()
     run = _Run(asked.inputs(note), window_ns, clocks, by_session)
     if clocks.may_have_sessions or not all(map(can_be_read_again, asked.specs)):
@@ -133,7 +150,7 @@ def _measure(
     if run.tracker is not None and run.tracker.passed_over:
         note(too_many(asked.specs[0].path, run.tracker.passed_over))
     known = run.signs.result()
-    inside, sessions = run.inside(known)
+    inside, sessions = run.inside(known, asked, note)
     hops = in_travel_order((*run.hops(), *(hop for hop, _ in inside)))
     roles = [point.role for point in known]
     if times is not None:
@@ -283,7 +300,7 @@ class _Run:
         return self.hbone and self.plain
 
     def inside(
-        self, roles: Sequence[PointRole]
+        self, roles: Sequence[PointRole], asked: _Asked, note: Callable[[Problem], None]
     ) -> tuple[Sequence[tuple[Hop, Times]], Sequence[SessionSummary]]:
         """Return hops inside proxies and servers with their times, and the sessions they are of."""
         if self.tracker is None:
@@ -295,8 +312,10 @@ class _Run:
         mesh = Mesh.of(Sorter(roles, connections).sort(connections))
         if not mesh.hbone or not mesh.inbound:
             return (), ()
-        nothing = Keys(None, (), views.at)
-        drafts = Drafts(mesh, views, clock.slack_ns, nothing, Logs(()))
+        opened = asked.helps.open_hbone(asked.specs, asked.settings, self.inputs, note)
+        keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at)
+        logs = Logs(asked.helps.logged(note))
+        drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
         builder = SessionBuilder(drafts, roles, Modes(roles, "unknown"), clock.uncertainty_ns)
         return Residence(drafts, roles).hops(drafts.all()), builder.sessions()
 

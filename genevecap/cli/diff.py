@@ -144,6 +144,7 @@ def captures(
     compared the exit code is 4.
     """
     from ..analysis.capture_diff import Reading, diff_captures
+    from ..analysis.helps import Helps
 
     outcome = Outcome()
     with suppress(NothingToSay), open_sink(output, [s.path for s in (*runs.a, *runs.b)]) as sink:
@@ -155,7 +156,7 @@ def captures(
                     settings=settings,
                     selector=selector,
                     manifest=runs.manifest,
-                    assumed_clocks=runs.clocks,
+                    helps=Helps(clocks=runs.clocks),
                 ),
                 progress=progress,
                 on_problem=outcome.problem,

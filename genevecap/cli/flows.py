@@ -16,12 +16,10 @@ from ..reports.budgets import budgets
 from .listed import pieces, table_option
 from .messages import Outcome
 from .options import (
-    Evidence,
     Inputs,
     OutputChoice,
-    clock_option,
     decode_options,
-    evidence_options,
+    help_options,
     input_options,
     output_options,
     selector_options,
@@ -30,6 +28,7 @@ from .output import NothingToSay, open_sink
 from .progress import show_progress
 
 if TYPE_CHECKING:
+    from ..analysis.helps import Helps
     from ..analysis.select import Selector
     from ..decode.settings import DecodeSettings
 
@@ -39,8 +38,7 @@ if TYPE_CHECKING:
     short_help="Reconstruct ambient sessions: the client's, HBONE's and the server's connection.",
 )
 @input_options
-@evidence_options
-@clock_option
+@help_options
 @click.option(
     "--per-session",
     is_flag=True,
@@ -52,8 +50,7 @@ if TYPE_CHECKING:
 @output_options
 def flows(
     inputs: Inputs,
-    evidence: Evidence,
-    clocks: dict[str, int],
+    helps: Helps,
     per_session: bool,
     table: str | None,
     selector: Selector,
@@ -67,7 +64,6 @@ def flows(
     comes with what speaks for it and with the probability that it is right; where two are alike,
     both are named.  Give all captures of one moment at once, from as many points as there are.
     """
-    from ..analysis.flows import Helps
     from ..analysis.flows import flows as analyse
 
     outcome = Outcome()
@@ -77,9 +73,8 @@ def flows(
                 inputs.specs,
                 settings=settings,
                 selector=selector,
-                helps=Helps(keylogs=evidence.keylogs, ztunnel_logs=evidence.ztunnel_logs),
+                helps=helps,
                 manifest=inputs.manifest,
-                assumed_clocks=clocks,
                 progress=progress,
                 on_problem=outcome.problem,
             )

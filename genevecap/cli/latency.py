@@ -18,6 +18,7 @@ from .options import (
     Inputs,
     OutputChoice,
     decode_options,
+    help_options,
     input_options,
     output_options,
     selector_options,
@@ -26,6 +27,7 @@ from .output import NothingToSay, open_sink
 from .progress import show_progress
 
 if TYPE_CHECKING:
+    from ..analysis.helps import Helps
     from ..analysis.select import Selector
     from ..decode.settings import DecodeSettings
 
@@ -48,29 +50,21 @@ _NS = 10**9
     "hold in that time; where it would be too much the window is shortened, and that is said.",
 )
 @click.option(
-    "--clock",
-    "clocks",
-    multiple=True,
-    metavar="HOST=±TIME",
-    help="The clock of HOST is right to within TIME (node-a=±2ms; ns, us, ms, s). Captures of "
-    "several hosts are read twice: first to estimate how their clocks differ, from the packets "
-    "that they share. Repeatable.",
-)
-@click.option(
     "--per-session",
     is_flag=True,
     help="The time budget of every session of the mesh, the slowest first.",
 )
 @table_option(report.TABLES)
+@help_options
 @selector_options
 @decode_options
 @output_options
 def latency(
     inputs: Inputs,
     window_s: float,
-    clocks: tuple[str, ...],
     per_session: bool,
     table: str | None,
+    helps: Helps,
     selector: Selector,
     settings: DecodeSettings,
     output: OutputChoice,
@@ -82,10 +76,8 @@ def latency(
     hop, leg and direction: packets, losses, time (with the 95 % interval of its median) and the
     octets that the packet grew by.
     """
-    from ..analysis.clock import parse_assumed
     from ..analysis.latency import latency as analyse
 
-    assumed = parse_assumed(clocks)
     outcome = Outcome()
     with suppress(NothingToSay), open_sink(output, [spec.path for spec in inputs.specs]) as sink:
         with show_progress() as progress:
@@ -94,8 +86,8 @@ def latency(
                 settings=settings,
                 selector=selector,
                 window_ns=round(window_s * _NS),
+                helps=helps,
                 manifest=inputs.manifest,
-                assumed=assumed,
                 progress=progress,
                 on_problem=outcome.problem,
             )

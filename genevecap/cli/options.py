@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..analysis.helps import Helps
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -309,31 +311,19 @@ clock_option = click.option(
     multiple=True,
     metavar="HOST=±TIME",
     callback=_assumed_clocks,
-    help="How far a host's clock may be wrong, as in node-a=±2ms: bounds what packets alone leave "
-    "open. Repeatable.",
+    help="The clock of HOST is right to within TIME (node-a=±2ms; ns, us, ms, s). Captures of "
+    "several hosts are read twice: first to estimate how their clocks differ, from the packets "
+    "that they share. Repeatable.",
 )
 
 
-# --- evidence --------------------------------------------------------------------------------
+# --- what helps besides captures ---------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What is read besides captures, to link the legs of a session."""
-
-    keylogs: tuple[str, ...]
-    """Files with TLS secrets, in the form of SSLKEYLOGFILE."""
-    ztunnel_logs: tuple[str, ...]
-    """Files with ztunnel's access log."""
-
-
-def _evidence(*, keylogs: tuple[str, ...], ztunnel_logs: tuple[str, ...]) -> Evidence:
-    return Evidence(keylogs=keylogs, ztunnel_logs=ztunnel_logs)
-
-
-evidence_options = gather(
-    "evidence",
-    _evidence,
+help_options = gather(
+    "helps",
+    Helps,
+    clock_option,
     click.option(
         "--keylog",
         "keylogs",

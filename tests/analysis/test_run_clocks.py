@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from genevecap.analysis.helps import Helps
 from genevecap.analysis.latency import latency
 from genevecap.capture.manifest import Manifest
 from genevecap.capture.spec import CaptureSpec
@@ -99,13 +100,13 @@ def test_one_way_is_not_enough(tmp_path):
 
 def test_what_is_said_of_a_clock_serves_instead(tmp_path):
     specs = files(tmp_path, traffic(both=False), 2 * MS)
-    result = latency(specs, assumed={"far": 3 * MS})
+    result = latency(specs, helps=Helps(clocks={"far": 3 * MS}))
     hop = next(h for h in result.hops if h.kind == "wire")
     assert abs(hop.p50_ns - UP_NS - 0.693 * MS) <= hop.uncertainty_ns
     with pytest.raises(UsageError, match="contradict"):
-        latency(files(tmp_path, traffic(), 100 * MS), assumed={"far": MS})
+        latency(files(tmp_path, traffic(), 100 * MS), helps=Helps(clocks={"far": MS}))
     with pytest.raises(UsageError, match="no such host; there are far, near"):
-        latency(specs, assumed={"fare": MS})
+        latency(specs, helps=Helps(clocks={"fare": MS}))
 
 
 def test_hosts_that_share_nothing(tmp_path):
@@ -146,6 +147,6 @@ def test_what_can_be_read_only_once(tmp_path):
     octets = (tmp_path / "far.pcapng").read_bytes()
     writer = threading.Thread(target=pipe.write_bytes, args=(octets,))
     writer.start()
-    result = latency([near, once], assumed={"far": 5 * MS})
+    result = latency([near, once], helps=Helps(clocks={"far": 5 * MS}))
     writer.join()
     assert next(h for h in result.hops if h.kind == "wire").packets == 1500

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from genevecap.cli.main import main
@@ -94,3 +96,17 @@ def test_one_point_alone(samples: Path) -> None:
     assert document["hops"] == []
     assert {trip["point"] for trip in document["round_trips"]} == {"cli/lo"}
     assert "No packet was seen at two points" in run(path, "--point", "*/lo").stdout
+
+
+@pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is missing")
+def test_keys_and_logs_make_sessions_surer(samples: Path) -> None:
+    folder = samples / "ztunnel-in-pod"
+    paths = [str(folder / f"{name}.pcapng") for name in ("cli2", "nA", "nB", "srv")]
+    words = ["--same-clock", *paths, "--format", "json"]
+    helps = ["--keylog", folder / "sslkeylog.txt", "--ztunnel-log", folder / "ztA.log"]
+    without = json.loads(run(*words).stdout)["sessions"]
+    sessions = json.loads(run(*words, *map(str, helps)).stdout)["sessions"]
+    codes = {line.split(":")[0] for session in sessions for line in session["evidence"]}
+    assert {"keys", "log"} <= codes
+    assert not any(line.startswith("keys") for s in without for line in s["evidence"])
+    assert all(leg["stream"] for s in sessions for leg in s["legs"] if leg["role"] == "hbone")

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from genevecap.analysis.flow_results import FlowsResult
-from genevecap.analysis.flows import Helps, flows
+from genevecap.analysis.flows import flows
+from genevecap.analysis.helps import Helps
 from genevecap.analysis.sessions import (
     bypass,
     clocks,
