@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypedDict, TypeVar
+from typing import TypedDict
 
 import numpy as np
 
@@ -63,14 +63,6 @@ class _Common(TypedDict):
     on_problem: Callable[[Problem], None]
 
 
-class _Interruptible(Protocol):
-    @property
-    def interrupted(self) -> bool: ...
-
-
-_Result = TypeVar("_Result", bound=_Interruptible)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
     """All that is known of one run."""
@@ -79,6 +71,7 @@ class _Run:
     hops: RunHops
     flows: FlowsResult
     overhead: OverheadResult
+    interrupted: bool
 
 
 def diff_captures(
@@ -92,9 +85,9 @@ def diff_captures(
     """Compare the run `b` with the run `a`; every capture is read several times.
 
     An input that cannot be read, or is damaged, is in `problems` (and told to `on_problem` as it
-    is met); the others go on.
-    Raises UsageError where the selector cannot be understood, NotEnoughData where clocks of hosts
-    cannot be compared, and KeyboardInterrupt at an interrupt: half a run is not comparable.
+    is met); the others go on.  An interrupt ends reading, and what was gathered is returned.
+    Raises UsageError where the selector cannot be understood, and NotEnoughData where clocks of
+    hosts cannot be compared.
     """
     problems: list[Problem] = []
 
@@ -106,7 +99,7 @@ def diff_captures(
 
     how = reading or Reading()
     first = _read(a, how, progress, note)
-    second = _read(b, how, progress, note)
+    second = _read(() if first.interrupted else b, how, progress, note)
     return CaptureDiff(
         a=_summary(first),
         b=_summary(second),
@@ -116,6 +109,7 @@ def diff_captures(
         overhead=_overhead(first.overhead, second.overhead),
         findings=_findings(first.inspected, second.inspected),
         problems=tuple(problems),
+        interrupted=first.interrupted or second.interrupted,
     )
 
 
@@ -125,7 +119,10 @@ def _read(
     progress: Progress | None,
     note: Callable[[Problem], None],
 ) -> _Run:
-    """Read one run; each problem of it is told by every reading, and noted once."""
+    """Read one run; each problem of it is told by every reading, and noted once.
+
+    After an interrupt nothing more is read: what is left is answered of no captures.
+    """
     common: _Common = {
         "settings": how.settings,
         "selector": how.selector,
@@ -133,24 +130,21 @@ def _read(
         "progress": progress,
         "on_problem": note,
     }
-    inspected = _whole(inspect(specs, **common))
-    measured, times = latency_by_session(specs, **common, helps=how.helps)
-    _whole(measured)
-    sessions = _whole(flows(specs, **common, helps=how.helps))
-    billed = _whole(overhead(specs, **common))
+    inspected = inspect(specs, **common)
+    left = () if inspected.interrupted else specs
+    measured, times = latency_by_session(left, **common, helps=how.helps)
+    left = () if measured.interrupted else left
+    sessions = flows(left, **common, helps=how.helps)
+    left = () if sessions.interrupted else left
+    billed = overhead(left, **common)
     roles = {point.name: point.role for file in measured.captures for point in file.points}
     return _Run(
         inspected=inspected,
         hops=RunHops(hops=measured.hops, times=times, roles=roles),
         flows=sessions,
         overhead=billed,
+        interrupted=any(r.interrupted for r in (inspected, measured, sessions, billed)),
     )
-
-
-def _whole(result: _Result) -> _Result:
-    if result.interrupted:
-        raise KeyboardInterrupt
-    return result
 
 
 def _summary(run: _Run) -> RunSummary:

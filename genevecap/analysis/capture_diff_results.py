@@ -124,6 +124,8 @@ class CaptureDiff:
     overhead: tuple[OverheadDifference, ...]
     findings: tuple[FindingChange, ...]
     problems: tuple[Problem, ...] = ()
+    interrupted: bool = False
+    """Whether reading was ended early: then it is what was gathered so far, and tells of itself."""
 
     @property
     def tells(self) -> bool:

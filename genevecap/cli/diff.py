@@ -161,9 +161,11 @@ def captures(
                 progress=progress,
                 on_problem=outcome.problem,
             )
-        if not result.a.captures or not result.b.captures:  # nothing to compare with
+        if result.interrupted:
+            outcome.add(ExitCode.INTERRUPTED)
+        if not result.a.captures or not (result.b.captures or result.interrupted):
             raise NothingToSay
-        if not result.tells:
+        if not result.tells and not result.interrupted:
             outcome.add(ExitCode.NOT_ENOUGH_DATA)
             click.echo(f"warning: {capture_diff.TOO_FEW}", err=True)
         sink.pieces(pieces(capture_diff, result, table, output))

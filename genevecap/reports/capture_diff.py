@@ -91,6 +91,7 @@ def document(result: CaptureDiff, only: str | None = None) -> Row:
         "a": {**fields(result.a), "captures": list(result.a.captures)},
         "b": {**fields(result.b), "captures": list(result.b.captures)},
         **{name: rows(result, name) for name in TABLES},
+        "interrupted": result.interrupted,
     }
 
 
@@ -168,6 +169,8 @@ def lines(result: CaptureDiff, style: Style, only: str | None = None) -> Iterato
         yield from _LISTS[only](result, style)
         return
     yield style.heading("Runs", "differences are B less A: positive where B has more")
+    if result.interrupted:
+        yield style.paint("interrupted: compares what was read so far", "warning")
     yield from _runs(result, style)
     for name, (title, note) in _TITLES.items():
         yield ""
@@ -215,7 +218,7 @@ def _runs(result: CaptureDiff, style: Style) -> list[str]:
         paths = [printable(path) for path in run.captures]
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         figures = (count(run.points), count(run.packets), count(run.sessions))
-        body.append([name, paths[0] + more, *figures, run.mode])
+        body.append([name, (paths[0] if paths else "none") + more, *figures, run.mode])
     return table(columns, body, style)
 
 

@@ -10,10 +10,12 @@ import pytest
 
 import genevecap
 from genevecap.analysis.bootstrap import MEDIAN, compare
+from genevecap.analysis.capture_diff import diff_captures
 from genevecap.analysis.capture_diff_results import CaptureDiff, HopDifference
 from genevecap.analysis.hop_pairs import RunHops, compare_hops, compare_times
 from genevecap.analysis.hop_results import Hop
 from genevecap.analysis.hops import name_of
+from genevecap.analysis.inputs import Inputs
 from genevecap.analysis.latency import latency, latency_by_session
 from genevecap.capture.spec import CaptureSpec
 from tests.build.captures import pcap
@@ -203,3 +205,30 @@ def test_what_was_not_measured_is_not_compared(tmp_path):
     assert row.times.median is None
     assert row.times.sessions_a == times.sessions
     assert compare_times(None, None).conclusion == "not-measured"
+
+
+@pytest.mark.parametrize("readings", [0, 1, 4, 6])
+def test_an_interrupt_gives_what_was_read(tmp_path, monkeypatch, readings):
+    """Each run is read four times, each capture is one batch."""
+    specs = [[CaptureSpec.parse(record(tmp_path / f"{name}.pcapng"))] for name in ("a", "b")]
+    whole = diff_captures(*specs)
+    real, left = Inputs._tell_progress, [readings]
+
+    def tell(inputs, total):
+        real(inputs, total)
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Inputs, "_tell_progress", tell)
+    result = diff_captures(*specs)
+    assert result.interrupted
+    assert not whole.interrupted
+    assert result.a.packets == whole.a.packets
+    assert bool(result.b.captures) == (readings >= 4)
+    if readings >= 4:
+        assert result.hops
+        assert all(row.times.packets_a for row in result.hops)
+    else:
+        assert result.b.packets == 0
+    assert left[0] == -1

@@ -109,7 +109,7 @@ def test_exit_codes(run, tmp_path, samples):
     assert run(tmp_path / "missing.pcap", few).exit_code == 3
 
 
-def test_an_interrupt_ends_it(run, monkeypatch):
+def test_an_interrupt_ends_it(run, samples, monkeypatch):
     from genevecap.analysis.inputs import Inputs
 
     def stop(_self):
@@ -118,6 +118,17 @@ def test_an_interrupt_ends_it(run, monkeypatch):
     monkeypatch.setattr(Inputs, "batches", stop)
     done = run(IPTABLES, IN_POD)
     assert (done.exit_code, done.stdout) == (130, "")
+    monkeypatch.undo()
+    # The second reading of the first run is side by side.
+    monkeypatch.setattr("genevecap.analysis.latency.SideBySide.pieces", stop)
+    monkeypatch.chdir(samples)
+    done = run(IPTABLES, IN_POD, "--same-clock")
+    assert done.exit_code == 130
+    assert "interrupted: compares what was read so far" in done.stdout
+    assert "none" in next(line for line in done.stdout.splitlines() if line.startswith("B "))
+    document = json.loads(run(IPTABLES, IN_POD, "--same-clock", "--format", "json").stdout)
+    assert document["interrupted"]
+    assert document["a"]["packets"] > 0 == document["b"]["packets"]
 
 
 def test_folders(tmp_path, samples):
