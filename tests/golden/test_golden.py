@@ -2,12 +2,14 @@
 """Every folder here is one behaviour: `command` is run, `expected.txt` is what it must print.
 
 The command runs in an empty folder beside a link to `samples/`. `make golden` writes the expected
-texts anew; the difference is reviewed like code.
+texts anew; the difference is reviewed like code.  Where there is a file `needs`, the case is skipped
+on machines without the program that it names.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +50,9 @@ def run(case: str, folder: Path) -> str:
 
 @pytest.mark.parametrize("case", CASES)
 def test_golden(case: str, tmp_path: Path) -> None:
-    expected = HERE / case / "expected.txt"
+    expected, needs = HERE / case / "expected.txt", HERE / case / "needs"
+    if needs.exists() and shutil.which(needs.read_text().strip()) is None:
+        pytest.skip(f"{needs.read_text().strip()} is missing")
     actual = run(case, tmp_path)
     if REWRITE:
         expected.write_text(actual)

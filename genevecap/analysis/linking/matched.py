@@ -21,17 +21,25 @@ Joined = tuple[Array, Array, Array, Array, Array]
 class Matched:
     """Events of one kind on one side, and the records they may belong to."""
 
-    __slots__ = ("belief", "column", "row", "table")
+    __slots__ = ("_order", "_sorted", "belief", "column", "row", "table")
 
     def __init__(self, table: EventTable, row: Array, column: Array, belief: Array) -> None:
         self.table = table
         self.row = row
         self.column = column
         self.belief = belief
+        legs = table.leg[row]
+        self._order = np.argsort(legs, kind="stable")
+        self._sorted = legs[self._order]
+
+    def _rows_of(self, leg: int) -> Array:
+        """Return the rows of a leg's events, in order."""
+        begin, end = np.searchsorted(self._sorted, (leg, leg + 1))
+        return self._order[begin:end]
 
     def by_turn(self, leg: int) -> dict[int, dict[int, float]]:
         """Return the records that each message of a leg may begin with, by message."""
-        own = np.flatnonzero(self.table.leg[self.row] == leg)
+        own = self._rows_of(leg)
         result: dict[int, dict[int, float]] = {}
         turns, columns = self.table.turn[self.row[own]], self.column[own]
         rows = zip(turns.tolist(), columns.tolist(), self.belief[own].tolist(), strict=True)
@@ -40,13 +48,15 @@ class Matched:
         return result
 
     def is_long(self, leg: int, turn: int) -> bool:
-        """Tell whether a message is longer than what a proxy reads at once."""
-        own = (self.table.leg == leg) & (self.table.turn == turn)
+        """Tell whether a message that has records is longer than what a proxy reads at once."""
+        own = self.row[self._rows_of(leg)]
+        own = own[self.table.turn[own] == turn]
         return bool((self.table.sizes[own, 1] > READ_BYTES).any())
 
     def records_of(self, leg: int) -> dict[int, float]:
         """Return the records that a leg's first event of this kind may belong to."""
-        own = (self.table.leg[self.row] == leg) & (self.table.turn[self.row] == 0)
+        own = self._rows_of(leg)
+        own = own[self.table.turn[self.row[own]] == 0]
         return dict(zip(self.column[own].tolist(), self.belief[own].tolist(), strict=True))
 
 
