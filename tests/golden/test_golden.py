@@ -2,8 +2,8 @@
 """Every folder here is one behaviour: `command` is run, `expected.txt` is what it must print.
 
 The command runs in an empty folder beside a link to `samples/`. `make golden` writes the expected
-texts anew; the difference is reviewed like code.  Where there is a file `needs`, the case is skipped
-on machines without the program that it names.
+texts anew; the difference is reviewed like code.  Where there is a file `needs`, the case is
+skipped on machines without the program that it names.
 """
 
 from __future__ import annotations
