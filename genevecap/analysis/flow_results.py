@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .clock import HostClock
-from .results import CaptureSummary, Problem
+from .results import CaptureSummary, FindingSummary, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,5 +147,7 @@ class FlowsResult:
     """Connections of the mesh that belong to no session, as far as the capture shows."""
     bypass: tuple[BypassSummary, ...]
     found: Found
+    findings: tuple[FindingSummary, ...]
+    """What is wrong with the mesh, or worth knowing; the gravest first."""
     problems: tuple[Problem, ...] = ()
     interrupted: bool = False

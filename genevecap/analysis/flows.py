@@ -11,8 +11,12 @@ from ..capture.points import PointTable
 from ..capture.spec import CaptureSpec
 from ..decode import DecodeSettings
 from .connections import ConnectionTracker, connection_tracker, too_many
+from .findings.noted import Noted
 from .flow_results import FlowsResult, Found
 from .grouping import Connection, group
+from .hbone_health import note_mesh
+from .health import MeshSeen, dropping_points
+from .health_counts import note_port
 from .helps import Helps
 from .inputs import Inputs
 from .linking.legs import Sorter, Views
@@ -88,6 +92,20 @@ def flows(
     builder = SessionBuilder(drafts, roles, Modes(roles, ambient.mode), clock.uncertainty_ns)
     sessions = builder.sessions()
     paths = [state.spec.path for state in inputs.states]
+    around = bypass.find(mesh, drafts.used_direct, roles, paths)
+    noted = Noted()
+    note_port(noted, reading.tables.tunnels(), ambient.mode)
+    note_mesh(
+        noted,
+        MeshSeen(
+            drafts=drafts,
+            connections=connections,
+            roles=roles,
+            bypass=around,
+            paths=paths,
+            dropping=dropping_points(inputs.points.points),
+        ),
+    )
     return FlowsResult(
         mode=ambient.mode,
         mode_evidence=ambient.evidence,
@@ -95,12 +113,13 @@ def flows(
         clocks=clock.clocks,
         sessions=tuple(sessions),
         unlinked_legs=tuple(builder.unlinked()),
-        bypass=tuple(bypass.find(mesh, drafts.used_direct, roles, paths)),
+        bypass=tuple(around),
         found=Found(
             connections=len(connections),
             hbone=len(mesh.hbone),
             outbound=len(mesh.outbound),
         ),
+        findings=noted.summaries(paths),
         problems=tuple(problems),
         interrupted=interrupted,
     )

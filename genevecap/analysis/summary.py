@@ -29,6 +29,7 @@ from ..decode import DecodeSettings
 from ..decode.layers import layer_name, protocol_name
 from ..decode.options import class_name, option_name
 from .findings.noted import Noted
+from .health_counts import note_node_local, note_port
 from .inputs import Inputs, InputState
 from .progress import Progress
 from .redirects import SynSightings
@@ -101,6 +102,7 @@ def inspect(
     except KeyboardInterrupt:
         interrupted = True
     tunnels = tables.tunnels()
+    ambient = ambient_summary(tables, tunnels, syns.signs(inputs.points.names))
     roles = [point.role for point in signs.result()]
     return InspectResult(
         captures=tuple(capture_summary(state, roles) for state in inputs.states if was_read(state)),
@@ -108,8 +110,8 @@ def inspect(
         options=_options(tables),
         top_flows=tuple(_flow(flow) for flow in tables.top_flows(TOP_FLOWS)),
         stops=_stops(tables),
-        findings=_findings(tables, inputs.states),
-        ambient=ambient_summary(tables, tunnels, syns.signs(inputs.points.names)),
+        findings=_findings(tables, tunnels, ambient.mode, inputs.states),
+        ambient=ambient,
         stop_layers=_stop_layers(tables),
         selected_packets=tables.selected(),
         flows=tables.flow_count(),
@@ -248,8 +250,12 @@ def _stop_layers(tables: SummaryTables) -> tuple[StopLayerCount, ...]:
     )
 
 
-def _findings(tables: SummaryTables, states: Sequence[InputState]) -> tuple[FindingSummary, ...]:
+def _findings(
+    tables: SummaryTables, tunnels: list[TunnelCount], mode: str, states: Sequence[InputState]
+) -> tuple[FindingSummary, ...]:
     noted = Noted()
+    note_port(noted, tunnels, mode)
+    note_node_local(noted, tables)
     for finding in tables.findings():
         code = str(Finding(finding.bit).name)
         noted.note(code, packets=finding.packets, frames=finding.frames)

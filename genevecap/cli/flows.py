@@ -13,7 +13,8 @@ from ..errors import ExitCode
 from ..reports import flows as report
 from ..reports import no_sessions
 from ..reports.budgets import budgets
-from .listed import pieces, table_option
+from .gate import Gate, finding_options
+from .listed import Shown, pieces, session_options
 from .messages import Outcome
 from .options import (
     Inputs,
@@ -39,20 +40,18 @@ if TYPE_CHECKING:
 )
 @input_options
 @help_options
-@click.option(
-    "--per-session",
-    is_flag=True,
-    help="Every session with its way and where its time went, the slowest first.",
+@session_options(
+    report.TABLES, "Every session with its way and where its time went, the slowest first."
 )
-@table_option(report.TABLES)
+@finding_options
 @selector_options
 @decode_options
 @output_options
 def flows(
     inputs: Inputs,
     helps: Helps,
-    per_session: bool,
-    table: str | None,
+    shown: Shown,
+    gate: Gate,
     selector: Selector,
     settings: DecodeSettings,
     output: OutputChoice,
@@ -80,11 +79,12 @@ def flows(
             )
         if result.interrupted:
             outcome.add(ExitCode.INTERRUPTED)
+        result = gate.judged(result, outcome)
         if not result.captures:  # nothing of any input could be read
             raise NothingToSay
         if not result.sessions and not result.interrupted and no_sessions.packets(result):
             outcome.add(ExitCode.NOT_ENOUGH_DATA)
             click.echo(f"error: {no_sessions.reason(result)}", err=True)
-        ways = partial(budgets, result.sessions) if per_session and table is None else None
-        sink.pieces(pieces(report, result, table, output, ways))
+        ways = partial(budgets, result.sessions) if shown.budgets else None
+        sink.pieces(pieces(report, result, shown.table, output, ways))
     return outcome.code

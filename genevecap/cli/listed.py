@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .options import gather
 from .output import output_style
 
 if TYPE_CHECKING:
@@ -23,6 +25,30 @@ def table_option(tables: Sequence[str]) -> Decorator:
         metavar="NAME",
         help=f"One list, whole: {', '.join(tables)}. It is also the one that csv and ndjson give "
         "(the first where it is not said).",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Which part of a result with sessions is shown."""
+
+    table: str | None
+    """One list, None for all of them."""
+    per_session: bool
+
+    @property
+    def budgets(self) -> bool:
+        """Whether the time budget of each session is what people get."""
+        return self.per_session and self.table is None
+
+
+def session_options(tables: Sequence[str], per_session_help: str) -> Decorator:
+    """Return `--table` for these lists and `--per-session`, as one value `shown`."""
+    return gather(
+        "shown",
+        Shown,
+        click.option("--per-session", is_flag=True, help=per_session_help),
+        table_option(tables),
     )
 
 

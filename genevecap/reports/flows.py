@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from . import no_sessions
+from . import machine, no_sessions
 from .budgets import budgets, sure
+from .clocks import clock_lines, clock_row
+from .findings import finding_lines, severity_words
 from .layout import Column, Style, table
-from .machine import Row, fields
+from .machine import Row, fields, finding_row, flat_finding
 from .text import cells, count, duration, plural, printable, shorten, size
 
 if TYPE_CHECKING:
-    from ..analysis.clock import HostClock
     from ..analysis.flow_results import (
         BypassSummary,
         FlowsResult,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "genevecap/flows/1"
 
-TABLES = ("sessions", "unlinked_legs", "bypass", "clocks")
+TABLES = ("sessions", "unlinked_legs", "bypass", "findings", "clocks")
 """Lists that `--table` offers; csv and ndjson give the first one."""
 
 CSV_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -56,12 +57,14 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "last_ns",
     ),
     "bypass": ("source", "destination", "packets", "why", "frames", "display_filter"),
+    "findings": machine.CSV_COLUMNS["findings"],
     "clocks": ("host", "reference", "pairs", "dropped", "from_ns", "to_ns", "at_ns", "offset_ns",
                "drift_ppm", "uncertainty_ns"),
 }  # fmt: skip
 
 _SHOWN = 20
 _SLOWEST = 8
+_DETAILS = 3
 
 
 # --- rows ------------------------------------------------------------------------------------
@@ -89,6 +92,8 @@ def rows(result: FlowsResult, name: str) -> list[Row]:
         return [_leg(leg) for leg in result.unlinked_legs]
     if name == "bypass":
         return [_bypass(item) for item in result.bypass]
+    if name == "findings":
+        return [finding_row(finding) for finding in result.findings]
     return [clock_row(clock) for clock in result.clocks]
 
 
@@ -107,22 +112,14 @@ def csv_rows(result: FlowsResult, name: str) -> Iterator[Row]:
             row["points"] = " ".join(row["points"])
         elif name == "bypass":
             row["frames"] = " ".join(f"{f['capture']}:{f['frame']}" for f in row["frames"])
+        elif name == "findings":
+            yield flat_finding(row)
+            continue
         elif name == "clocks":
             for segment in row.pop("segments"):
                 yield row | segment
             continue
         yield row
-
-
-def clock_row(clock: HostClock) -> Row:
-    """Return how a host's clock differs, as CONTRACT's `clocks` has it."""
-    return {
-        "host": clock.host,
-        "reference": clock.reference,
-        "pairs": clock.pairs,
-        "dropped": clock.dropped,
-        "segments": [fields(segment) for segment in clock.segments],
-    }
 
 
 def session_row(session: SessionSummary) -> Row:
@@ -173,10 +170,17 @@ def lines(result: FlowsResult, style: Style, only: str | None = None) -> Iterato
         yield from _legs(result.unlinked_legs, style)
     elif only == "bypass":
         yield from _bypasses(result.bypass, style)
+    elif only == "findings":
+        yield from _findings(result, style, None)
     elif only == "clocks":
-        yield from _clocks(result.clocks, style)
+        yield from clock_lines(result.clocks, style)
     else:
         yield from _whole(result, style)
+
+
+def _findings(result: FlowsResult, style: Style, most: int | None) -> Iterator[str]:
+    several = len(result.captures) > 1
+    return finding_lines(result.findings, style, several=several, most_details=most)
 
 
 def _whole(result: FlowsResult, style: Style) -> Iterator[str]:
@@ -191,6 +195,11 @@ def _whole(result: FlowsResult, style: Style) -> Iterator[str]:
     yield from no_sessions.lines(result, style)
     sections: list[tuple[str, str, Callable[[], Sequence[str]]]] = [
         ("Sessions", _kinds(result.sessions), lambda: _overview(result, style)),
+        (
+            "Findings",
+            severity_words(result.findings),
+            lambda: list(_findings(result, style, _DETAILS)),
+        ),
         (
             "Slowest to the first byte",
             "where their time went (--per-session for all)",
@@ -209,7 +218,7 @@ def _whole(result: FlowsResult, style: Style) -> Iterator[str]:
         (
             "Clocks",
             "one way times are uncertain by this",
-            lambda: _clocks(result.clocks, style),
+            lambda: clock_lines(result.clocks, style),
         ),
     ]
     for title, text, body in sections:
@@ -322,35 +331,5 @@ def _bypasses(items: Sequence[BypassSummary], style: Style) -> list[str]:
             item.display_filter,
         ]
         for item in items
-    ]
-    return table(columns, cells_of, style) if cells_of else []
-
-
-def _clocks(clocks: Sequence[HostClock], style: Style) -> list[str]:
-    columns = (
-        Column(title="host", floor=8),
-        Column(title="against", floor=8),
-        Column(title="packets", right=True),
-        Column(title="offset", right=True),
-        Column(title="±", right=True),
-        Column(title="drift", right=True, drop=1),
-    )
-    cells_of = [
-        [
-            printable(clock.host),
-            printable(clock.reference),
-            count(clock.pairs),
-            duration(segment.offset_ns) if segment.offset_ns >= 0 else
-            f"-{duration(-segment.offset_ns)}",
-            duration(segment.uncertainty_ns),
-            f"{segment.drift_ppm:.1f} ppm",
-        ]
-        for clock in clocks
-        for segment in clock.segments
-    ]  # fmt: skip
-    cells_of += [
-        [printable(clock.host), printable(clock.reference), count(clock.pairs), "?", "?", "?"]
-        for clock in clocks
-        if not clock.segments
     ]
     return table(columns, cells_of, style) if cells_of else []

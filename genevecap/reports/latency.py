@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .flows import clock_row, session_row
+from .clocks import clock_row
+from .flows import session_row
 from .layout import Column, Style, table
 from .machine import Row, fields
 from .round_trips import round_trip_lines

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..addresses import endpoint_text
+from .findings import finding_table
 from .layout import Column, Style, table
 from .text import count, duration, moment, plural, printable, share, size
 
 if TYPE_CHECKING:
     from ..analysis.results import (
         CaptureSummary,
-        FindingSummary,
         InspectResult,
         OptionSummary,
         TunnelSummary,
@@ -195,43 +195,7 @@ def _stops(result: InspectResult) -> Table:
 
 
 def _findings(result: InspectResult) -> Table:
-    columns = (
-        Column(title="severity", role=lambda text: text),
-        Column(title="code"),
-        Column(title="packets", right=True),
-        Column(title="finding", floor=24),
-        Column(title="details", floor=16, drop=3),
-        Column(title="first frames", floor=14, drop=1),
-        Column(title="Wireshark filter", floor=18, drop=2),
-    )
-    several = len(result.captures) > 1
-    rows = [
-        [
-            finding.severity,
-            finding.code,
-            count(finding.packets),
-            printable(finding.message),
-            _details(finding),
-            _frames(finding, several),
-            printable(finding.display_filter),
-        ]
-        for finding in result.findings
-    ]
-    return columns, rows
-
-
-def _details(finding: FindingSummary) -> str:
-    """Return the first detail, and how many more there are."""
-    if len(finding.details) < 2:
-        return printable("".join(finding.details))
-    return f"{printable(finding.details[0])} (+{len(finding.details) - 1})"
-
-
-def _frames(finding: FindingSummary, several: bool) -> str:
-    return ", ".join(
-        f"{printable(ref.capture)}:{ref.frame}" if several else str(ref.frame)
-        for ref in finding.frames
-    )
+    return finding_table(result.findings, several=len(result.captures) > 1)
 
 
 def _captures(result: InspectResult) -> Table:

@@ -106,7 +106,7 @@ def inspect_document(result: InspectResult, only: str | None = None) -> Row:
         "top_flows": table_rows(result, "top_flows"),
         "stops": fields(result.stops),
         "stop_layers": [fields(layer) for layer in result.stop_layers],
-        "findings": [_finding(finding) for finding in result.findings],
+        "findings": [finding_row(finding) for finding in result.findings],
         "ambient": {
             "mode": result.ambient.mode,
             "evidence": list(result.ambient.evidence),
@@ -138,12 +138,12 @@ def table_rows(result: InspectResult, name: str) -> list[Row]:
         return [fields(flow) for flow in result.top_flows]
     if name == "stops":
         return _stops(result)
-    return [_finding(finding) for finding in result.findings]
+    return [finding_row(finding) for finding in result.findings]
 
 
 def table_csv(result: InspectResult, name: str) -> Iterator[str]:
     """Yield one list of the summary as CSV, nested values flattened into columns of their own."""
-    flatten = {"captures": _flat_capture, "findings": _flat_finding}.get(name, dict)
+    flatten = {"captures": _flat_capture, "findings": flat_finding}.get(name, dict)
     return csv_pieces(CSV_COLUMNS[name], (flatten(row) for row in table_rows(result, name)))
 
 
@@ -246,7 +246,8 @@ def _option(option: OptionSummary) -> Row:
     }
 
 
-def _finding(finding: FindingSummary) -> Row:
+def finding_row(finding: FindingSummary) -> Row:
+    """Return a finding as CONTRACT's `findings` has it."""
     row = fields(finding)
     row["frames"] = [fields(frame) for frame in finding.frames]
     row["details"] = list(finding.details)
@@ -274,7 +275,8 @@ def _flat_capture(row: Row) -> Row:
     }
 
 
-def _flat_finding(row: Row) -> Row:
+def flat_finding(row: Row) -> Row:
+    """Return a finding's row without nested values."""
     frames = " ".join(f"{ref['capture']}:{ref['frame']}" for ref in row["frames"])
     return {**row, "frames": frames, "details": "; ".join(row["details"])}
 

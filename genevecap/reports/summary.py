@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from .findings import severity_words
 from .layout import Style
 from .lists import early_stop_lines, format_words, state_words, top_lines
 from .text import (
@@ -141,16 +142,7 @@ def _findings(result: InspectResult, style: Style) -> Iterator[str]:
     if not result.findings:
         return
     yield ""
-    counts = {
-        severity: sum(finding.severity == severity for finding in result.findings)
-        for severity in ("error", "warning", "info")
-    }
-    words = [
-        plural(number, severity, "info" if severity == "info" else None)
-        for severity, number in counts.items()
-        if number
-    ]
-    yield style.heading("Findings", ", ".join(words))
+    yield style.heading("Findings", severity_words(result.findings))
     yield from top_lines(result, "findings", LIMITS["findings"], style)
 
 

@@ -348,3 +348,46 @@ def test_one_that_cannot_be_read_and_one_that_can(paths, tmp_path: Path) -> None
     assert "Sessions" in both.stdout
     alone = run(text)
     assert (alone.exit_code, alone.stdout) == (3, "")
+
+
+# --- findings ---
+
+
+@pytest.fixture(scope="module")
+def blocked(samples: Path) -> list[object]:
+    folder = samples / "ztunnel-unreachable"
+    return ["--same-clock", folder / "cli.pcapng", folder / "nA.pcapng"]
+
+
+def test_findings_are_in_the_document(blocked) -> None:
+    (finding,) = document(*blocked)["findings"]
+    assert (finding["code"], finding["severity"], finding["packets"]) == ("A03", "error", 20)
+    assert set(finding["frames"][0]) == {"capture", "frame"}
+    assert finding["details"]
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "ndjson"])
+def test_findings_as_a_list(blocked, form) -> None:
+    text = run(*blocked, "--table", "findings", "--format", form).stdout
+    assert "A03" in text
+    assert "client reset after 20.0 s" in text
+
+
+def test_findings_for_people(blocked) -> None:
+    assert "error A03: HBONE's port 15008 cannot be reached" in run(*blocked).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ((), 0),
+        (("--fail-on", "error"), 1),
+        (("--fail-on", "a03"), 1),
+        (("--fail-on", "A04"), 0),
+        (("--fail-on", "error", "--ignore", "A03"), 0),
+    ],
+)
+def test_findings_that_fail_the_run(blocked, words, code) -> None:
+    done = run(*blocked, *words)
+    assert done.exit_code == code, done.stderr
+    assert ("A03" in done.stdout) == ("--ignore" not in words)

@@ -219,7 +219,7 @@ class SessionBuilder:
                 lines += evidence.of_pair(
                     self._inputs.outbound[i], self._inputs.inbound[draft.inbound], partner
                 )
-        lines += [*draft.notes, *_evidence_of_way(draft)]
+        lines += [*draft.notes, *draft.verdict, *_evidence_of_way(draft)]
         if draft.hbone is not None:
             syns = ending(self._mesh.hbone[draft.hbone].connection).syns
             if syns > 1 and draft.outcome != "unreachable":

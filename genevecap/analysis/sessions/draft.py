@@ -40,4 +40,6 @@ class Draft:
     direct: int | None = None
     """Plain connection that ztunnel opened for a passed-through one."""
     notes: list[str] = field(default_factory=list)
-    """Evidence for its kind and outcome."""
+    """Evidence for its kind."""
+    verdict: list[str] = field(default_factory=list)
+    """Evidence that it was refused or denied; where the outcome is unknown, for either."""

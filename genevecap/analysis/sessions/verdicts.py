@@ -74,7 +74,7 @@ class Verdicts:
         status = draft.stream.status if draft.stream is not None else None
         if status is not None and status != _OK:
             draft.outcome = "denied" if status in _DENIED else "refused"
-            draft.notes.append(f"keys: the answer on its stream is {status}")
+            draft.verdict.append(f"keys: the answer on its stream is {status}")
             return
         if draft.outcome != "unknown" or client.server_reset_ns is None:
             return
@@ -82,7 +82,7 @@ class Verdicts:
             server = ending(self._mesh.inbound[draft.inbound].connection)
             if server.server_reset_ns is not None and not server.payload:
                 draft.outcome = "refused"
-                draft.notes.append("causality: the server reset its ztunnel's connection")
+                draft.verdict.append("causality: the server reset its ztunnel's connection")
         elif draft.hbone is not None:
             self._ask_hbone(draft, draft.hbone, client.server_reset_ns)
 
@@ -91,7 +91,7 @@ class Verdicts:
         refused = self._refused_by_server(draft.connection.server, reset_ns)
         if refused is not None:
             draft.outcome = "refused"
-            draft.notes.append("causality: a SYN to the server's port was reset just before")
+            draft.verdict.append("causality: a SYN to the server's port was reset just before")
             self._used.add(refused)
             if answer is not None and _UNAVAILABLE in answer.statuses:
                 self._say(draft, answer, {_UNAVAILABLE})
@@ -99,7 +99,7 @@ class Verdicts:
             statuses = set(answer.statuses)
             if self._mesh.hbone[h].connection.server[:3] in self._captured and len(statuses) > 1:
                 statuses = {_UNAUTHORIZED}  # a refusal would have shown
-                draft.notes.append("causality: no connection to the server was opened for it")
+                draft.verdict.append("causality: no connection to the server was opened for it")
             if len(statuses) == 1:
                 draft.outcome = "denied" if statuses <= _DENIED else "refused"
                 self._said[h] |= statuses if answer.length != _AGAIN_BYTES else set()
@@ -114,7 +114,7 @@ class Verdicts:
         )
         if len(statuses) > 1:
             line += ": refused or denied, which of them the server's side would show"
-        draft.notes.append(line)
+        draft.verdict.append(line)
 
     def _answer(self, h: int, reset_ns: int) -> _Answer | None:
         """Return the `503` or `401` that HBONE brought shortly before a reset."""

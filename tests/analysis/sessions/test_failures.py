@@ -146,7 +146,7 @@ def test_a_repeated_status_after_both_or_none_is_open():
     assert found == ["denied", "refused", "unknown"]
     drafts, _ = verdicts_of([11 * MS], [(40, 10 * MS)], captured=False)
     assert drafts[0].outcome == "unknown"
-    assert "as a 503 or a 401 has" in drafts[0].notes[0]
+    assert "as a 503 or a 401 has" in drafts[0].verdict[0]
 
 
 def test_where_the_server_was_captured_a_refusal_would_have_shown():

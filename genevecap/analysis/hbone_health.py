@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How HBONE connections are protected, and what holds them up: findings H01 to H08."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..capture.roles import Role
+from ..decode.tls_hellos import POST_QUANTUM_GROUPS, TLS_1_2, TLS_1_3, X25519MLKEM768
+from .findings.noted import Noted
+from .grouping import Connection
+from .hbone_hellos import Handshake, handshake_of
+from .health import MeshSeen, connection_filter, note_health, pair_text, payload_frames
+from .retransmissions import Retransmissions, retransmissions
+
+_SEVERAL_PLACES = frozenset({Role.ANY, Role.BRIDGE, Role.WIRE})
+"""Points that may show one packet more than once."""
+_SHARE = 1_000
+"""One retransmission in so many packets is not worth a word."""
+_SYN_TIMEOUT_NS = 500_000_000
+"""Less than the first time-out of a SYN (1 s, RFC 6298 section 2.1), more than a round trip."""
+_ALPN = b"h2"
+_AGAIN = "(tcp.analysis.retransmission || tcp.analysis.out_of_order) && tcp.len > 0"
+"""tshark calls what was sent again soon after it was missed out of order."""
+
+_VERSIONS = {0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", TLS_1_2: "TLS 1.2"}
+_GROUPS = {
+    0x0017: "secp256r1",
+    0x0018: "secp384r1",
+    0x0019: "secp521r1",
+    0x001D: "x25519",
+    0x001E: "x448",
+    0x11EB: "SecP256r1MLKEM768",
+    X25519MLKEM768: "X25519MLKEM768",
+    0x11ED: "SecP384r1MLKEM1024",
+}
+"""IANA's TLS supported groups."""
+
+
+def note_mesh(noted: Noted, seen: MeshSeen) -> None:
+    """Note all that connections and sessions tell of a mesh."""
+    note_health(noted, seen)
+    note_hbone(noted, seen)
+
+
+def note_hbone(noted: Noted, seen: MeshSeen) -> None:
+    """Note what HBONE's handshakes show, and its retransmissions."""
+    several = {role.index for role in seen.roles if role.role in _SEVERAL_PLACES}
+    for h, leg in enumerate(seen.drafts.mesh.hbone):
+        _note_protection(noted, leg.connection, handshake_of(leg.connection))
+        _note_syns(noted, leg.connection, several)
+        for forward in (True, False):
+            found = retransmissions(leg.connection, forward=forward, without=several)
+            if found is not None and found.packets * _SHARE >= found.half.packets:
+                _note_retransmissions(noted, seen, h, found, forward=forward)
+
+
+# --- protection ------------------------------------------------------------------------------
+
+
+def _note_protection(noted: Noted, connection: Connection, handshake: Handshake) -> None:
+    client, server = handshake.client, handshake.server
+
+    def note(code: str, words: str = "", *, forward: bool = True) -> None:
+        noted.note(
+            code,
+            frames=payload_frames(connection, forward=forward),
+            detail=pair_text(connection) + (words and f": {words}"),
+            display_filter=connection_filter(connection),
+        )
+
+    if handshake.is_tls is False:
+        note("H08")
+    if server is not None and server.version is not None and server.version != TLS_1_3:
+        note("H01", _VERSIONS.get(server.version, f"version 0x{server.version:04x}"), forward=False)
+    if client is not None and (unlike := list(_unlike_istio(handshake))):
+        note("H02", ", ".join(unlike))
+    if handshake.client_certificate is False:
+        note("H03", "inferred from the size of the client's second flight")
+    if server is not None and server.group is not None:
+        offered = client is not None and not POST_QUANTUM_GROUPS.isdisjoint(client.groups)
+        words = _GROUPS.get(server.group, f"group 0x{server.group:04x}")
+        chosen = server.group in POST_QUANTUM_GROUPS
+        if offered and not chosen:
+            words += ", although the client offers a post-quantum one"
+        note("H05" if chosen else "H04", words, forward=False)
+
+
+def _unlike_istio(handshake: Handshake) -> Iterator[str]:
+    client = handshake.client
+    if client is None:
+        return
+    if client.server_name:
+        yield "it names a server (SNI)"
+    if client.alpn is None:
+        if client.whole:
+            yield "no ALPN"
+    elif _ALPN not in client.alpn:
+        yield "ALPN without h2"
+
+
+# --- what holds it up ------------------------------------------------------------------------
+
+
+def _note_syns(noted: Noted, connection: Connection, several: set[int]) -> None:
+    """Note SYNs that were repeated, where a point shows that the answer came a time-out later."""
+    for point, half in connection.forward.items():
+        answer = connection.reverse.get(point)
+        if half.syn_count < 2 or point in several or half.syn_ns is None:
+            continue
+        if answer is None or answer.syn_ns is None:
+            continue
+        waited_ns = answer.syn_ns - half.syn_ns
+        if waited_ns >= _SYN_TIMEOUT_NS:
+            noted.note(
+                "H07",
+                packets=half.syn_count - 1,
+                frames=[(half.capture, half.first_frame)],
+                detail=f"{pair_text(connection)}: answered after {waited_ns / 1e9:.1f} s",
+                display_filter=f"tcp.flags.syn == 1 && {connection_filter(connection)}",
+            )
+            return
+
+
+def _note_retransmissions(
+    noted: Noted, seen: MeshSeen, h: int, found: Retransmissions, *, forward: bool
+) -> None:
+    half = found.half
+    connection = seen.drafts.mesh.hbone[h].connection
+    views = seen.drafts.views
+    waits = [(views.at(half.point, begin), views.at(half.point, end)) for begin, end in found.waits]
+    name = next(role.name for role in seen.roles if role.index == half.point)
+    words = f"{found.packets} of {half.packets} packets {'up' if forward else 'down'} at {name}"
+    if waits:
+        longest_ns = max(end - begin for begin, end in waits)
+        held = _held_up(seen, h, waits)
+        words += f", up to {longest_ns / 1e6:.1f} ms"
+        words += f", {held} session{'s' if held != 1 else ''} on it meanwhile"
+    noted.note(
+        "H06",
+        packets=found.packets,
+        frames=[(half.capture, frame) for frame in found.frames],
+        detail=f"{pair_text(connection)}: {words}",
+        display_filter=f"{_AGAIN} && {connection_filter(connection)}",
+    )
+
+
+def _held_up(seen: MeshSeen, h: int, waits: Sequence[tuple[int, int]]) -> int:
+    """Return how many sessions were under way on a connection while something was missing."""
+    drafts = seen.drafts
+    count = 0
+    for draft in drafts.all():
+        if h not in {draft.hbone, draft.onward}:
+            continue
+        halves = list(draft.connection.halves())
+        first_ns = min(drafts.views.at(half.point, half.first_ns) for half in halves)
+        last_ns = drafts.last_ns(draft.connection)
+        count += any(begin <= last_ns and first_ns <= end for begin, end in waits)
+    return count

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tables of tunnels and flows alone tell of a mesh: findings A09 and A10."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..addresses import address_text, endpoint_text, parse_address
+from ..ambient import SNAT_ADDRESSES
+from ..ambient.iptables_geneve import INBOUND_VNI, OUTBOUND_VNI, IptablesGeneve
+from ..columns import TunnelKind
+from ..decode.settings import GENEVE_PORT
+from .findings.noted import Noted
+from .tables import SummaryTables, TunnelCount
+
+_MODES = frozenset({IptablesGeneve.name, "mixed"})
+_MOST_FLOWS = 1_000
+
+
+def note_port(noted: Noted, tunnels: Iterable[TunnelCount], mode: str) -> None:
+    """Note Istio's Geneve on another port than 6081; mode: what `ambient.recognise` says."""
+    if mode not in _MODES:
+        return
+    for tunnel in tunnels:
+        if (
+            tunnel.kind == TunnelKind.GENEVE
+            and tunnel.vni in {INBOUND_VNI, OUTBOUND_VNI}
+            and tunnel.port not in {GENEVE_PORT, -1}
+        ):
+            noted.note(
+                "A10",
+                packets=tunnel.packets,
+                detail=f"UDP port {tunnel.port}",
+                display_filter=f"udp.dstport == {tunnel.port}",
+            )
+
+
+def note_node_local(noted: Noted, tables: SummaryTables) -> None:
+    """Note what came from the node itself, and what went back: each sighting counts."""
+    for address in map(parse_address, SNAT_ADDRESSES):
+        for flow in tables.flows_with_address(address, _MOST_FLOWS):
+            source = (flow.version, flow.source_hi, flow.source_lo)
+            detail = ""
+            if source == address:
+                server = address_text(flow.version, flow.destination_hi, flow.destination_lo)
+                port = flow.destination_port if flow.destination_port >= 0 else None
+                detail = f"{address_text(*source)} > {endpoint_text(server, port)}"
+            noted.note("A09", packets=flow.packets, detail=detail)
