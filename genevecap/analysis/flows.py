@@ -34,6 +34,7 @@ from .sessions.keys import Keys
 from .sessions.logs import Logs
 from .sessions.mesh import Mesh
 from .sessions.modes import Modes
+from .sessions.waypoints import exchanges_of
 from .summary import ambient_summary, capture_summary, was_read
 from .tables import SummaryTables, summary_tables
 
@@ -85,8 +86,9 @@ def flows(
     clock = CommonClock(clocks, [point.host for point in inputs.points.points])
     views = Views(roles, clock.correct)
     mesh = Mesh.of(Sorter(roles, connections).sort(connections))
-    opened = helps.open_hbone(specs, settings, inputs, note)
-    keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at)
+    exchanges = exchanges_of(mesh)
+    opened = helps.open_hbone(specs, settings, inputs, note, exchanges.take)
+    keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at, exchanges)
     logs = Logs(helps.logged(note))
     drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
     builder = SessionBuilder(drafts, roles, Modes(roles, ambient.mode), clock.uncertainty_ns)

@@ -13,7 +13,7 @@ from .results import Problem
 if TYPE_CHECKING:
     from ..capture.spec import CaptureSpec
     from ..decode.settings import DecodeSettings
-    from .hbone.results import HboneReading
+    from .hbone.results import HboneReading, OnData
     from .inputs import Inputs
     from .ztunnel_log import LoggedConnection
 
@@ -35,9 +35,11 @@ class Helps:
         settings: DecodeSettings,
         inputs: Inputs,
         note: Callable[[Problem], None],
+        on_data: OnData | None = None,
     ) -> HboneReading | None:
         """Open HBONE where keys are given, or are in the captures that were read (`inputs`).
 
+        on_data: told of the content of each DATA frame.
         Raises ToolMissing where keys are given and tshark is missing, and what
         `hbone.open_hbone` raises; without given keys that is a warning.
         """
@@ -50,7 +52,7 @@ class Helps:
             note(Problem(path=specs[0].path, severity="warning", message=message))
 
         try:
-            reading = open_hbone(specs, settings=settings, keylogs=self.keylogs)
+            reading = open_hbone(specs, settings=settings, keylogs=self.keylogs, on_data=on_data)
         except GenevecapError as error:
             if self.keylogs:
                 raise

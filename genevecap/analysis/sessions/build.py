@@ -22,6 +22,7 @@ from .modes import Modes
 from .outcomes import ending
 from .timing import by_segment
 from .waits import handshake, waits_of
+from .waypoints import Carrier
 
 
 class SessionBuilder:
@@ -73,6 +74,8 @@ class SessionBuilder:
         first_ns = min(
             self._views.at(half.point, half.first_ns) for half in draft.connection.halves()
         )
+        if draft.outbound is None and draft.stream is not None:
+            first_ns = draft.stream.connect_ns
         return first_ns, SessionSummary(
             id=0,
             client=text(draft.connection.client),
@@ -120,6 +123,8 @@ class SessionBuilder:
                 others,
             )
             yield leg if draft.stream is None else _with_stream(leg, draft.stream)
+        for carrier in draft.carriers:
+            yield from self._onward_legs(carrier)
         if draft.onward is not None:
             yield self._leg(
                 "waypoint", self._mesh.hbone[draft.onward].connection, draft.confidence, 1, []
@@ -128,6 +133,30 @@ class SessionBuilder:
             direct = self._mesh.direct[draft.direct].connection
             yield self._leg("inbound", direct, draft.confidence, 1, [])
         yield from self._inbound_leg(draft, i)
+
+    def _onward_legs(self, carrier: Carrier) -> Iterator[LegSummary]:
+        """Yield an onward stream of a waypoint, and what its server's ztunnel opened for it."""
+        others = [
+            replace(self._alternative(self._mesh.hbone[h].connection, p), stream=stream)
+            for h, stream, p in carrier.others
+            if p >= NAMED
+        ]
+        leg = self._leg(
+            "waypoint",
+            self._mesh.hbone[carrier.hbone].connection,
+            carrier.probability,
+            self._drafts.shared_by[carrier.hbone],
+            others,
+        )
+        yield _with_stream(leg, carrier.stream)
+        if carrier.inbound is not None:
+            yield self._leg(
+                "inbound",
+                self._mesh.inbound[carrier.inbound].connection,
+                carrier.probability,
+                self._drafts.inbound_shared_by[carrier.inbound],
+                [],
+            )
 
     def _inbound_leg(self, draft: Draft, i: int | None) -> Iterator[LegSummary]:
         found = self._links.partners.get(i, []) if i is not None else []
@@ -209,7 +238,7 @@ class SessionBuilder:
         if draft.kind == "unlinked":
             return ["address: no HBONE connection of this client was captured that fits"]
         lines: list[str] = []
-        if draft.stream is not None:
+        if draft.stream is not None and i is not None:
             lines.append(f"keys: stream {draft.stream.stream} was opened for this client")
         if draft.logged is not None:
             lines.append(evidence_of(draft.logged))
@@ -303,7 +332,14 @@ def _evidence_of_way(draft: Draft) -> list[str]:
     lines: list[str] = []
     if draft.outcome == "unreachable":
         lines.append("causality: SYNs to port 15008 were never answered")
-    if draft.kind == "waypoint":
+    if draft.carriers:
+        count = sum(carrier.requests for carrier in draft.carriers)
+        told = all(carrier.by_content for carrier in draft.carriers)
+        lines.append(
+            f"{'content' if told else 'causality'}: the waypoint sent {count} of its requests on "
+            f"in the streams named here, {'as header lines' if told else 'as times alone'} tell"
+        )
+    elif draft.kind == "waypoint":
         lines.append(
             "address: the waypoint ends this tunnel; what it sends on is pooled anew, and "
             "without keys the evidence ends here"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ...addresses import endpoint_text
 from ..connections import Endpoint
@@ -11,6 +12,9 @@ from ..grouping import Connection
 from ..linking.legs import endpoint_address
 from ..ztunnel_log import LoggedConnection
 from .keys import OpenStream
+
+if TYPE_CHECKING:
+    from .waypoints import Carrier
 
 
 def text(endpoint: Endpoint) -> str:
@@ -34,6 +38,8 @@ class Draft:
     """The HTTP/2 stream, where keys opened it."""
     onward: int | None = None
     """Connection of a gateway to the server."""
+    carriers: list[Carrier] = field(default_factory=list)
+    """Streams in which a waypoint sent its requests on."""
     inbound: int | None = None
     logged: LoggedConnection | None = None
     """ztunnel's own line for it."""

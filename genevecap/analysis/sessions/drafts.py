@@ -6,23 +6,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from ...addresses import address_text, endpoint_text, parse_address
 from ..grouping import Connection
 from ..linking.legs import Views
 from ..linking.link import Links, Partner, link
 from .answers import FarEnds
 from .attempts import Attempts
 from .draft import Draft, text
-from .keys import Keys
+from .keys import Keys, OpenStream, outcome_of_status
 from .logs import Logs
 from .logs import outcome_of as logged_outcome
-from .mesh import Address, LinkInputs, Mesh
+from .mesh import Address, LinkInputs, Mesh, client_hello_bytes
 from .outcomes import Ending, ending, outcome_of
 from .plain import LIKELY, passed_through, taken_inside
 from .verdicts import Verdicts
+from .waypoints import Waypoints
 
 NAMED = 0.01
 """Least probability of an alternative that is listed."""
 _SURE = 0.9
+_OPENED, _READ, _PORT_ALONE = 0.9999, 0.99, 0.9
+"""How sure it is that a connection without a client's leg is HBONE: with keys, with TLS that was
+read, and by its port.  All such connections of the recorded sets are; what else may use that port
+nobody can count."""
+_ONE_ATTEMPT, _SOME_ATTEMPTS = 0.99, 0.9
+"""That an attempt is the one that a client waited for, if no other fits, and if others do."""
 
 
 class Drafts:
@@ -44,11 +52,14 @@ class Drafts:
         self.links: Links = link(
             self.inputs.outbound, self.inputs.hbone, self.inputs.inbound, slack_ns=slack_ns
         )
+        self._waypoints = Waypoints(mesh, self.inputs, keys, slack_ns)
         self._drafts: list[Draft] | None = None
         self.used_inbound: set[int] = set()
         self.used_direct: set[int] = set()
         self.shared_by: Counter[int] = Counter()
         """Sessions by HBONE connection."""
+        self.inbound_shared_by: Counter[int] = Counter()
+        """Sessions by inbound leg, of those behind waypoints."""
 
     def all(self) -> list[Draft]:
         """Return all sessions; `used_*` and `shared_by` say afterwards what they use."""
@@ -128,9 +139,11 @@ class Drafts:
             draft.server = line.hbone_address
 
     def _use(self, draft: Draft) -> None:
-        for used in (draft.hbone, draft.onward):
-            if used is not None:
-                self.shared_by[used] += 1
+        own = {draft.hbone, draft.onward, *(carrier.hbone for carrier in draft.carriers)}
+        self.shared_by.update(h for h in own if h is not None)
+        reached = {c.inbound for c in draft.carriers if c.inbound is not None}
+        self.used_inbound |= reached
+        self.inbound_shared_by.update(reached)
         if draft.inbound is not None:
             self.used_inbound.add(draft.inbound)
         if draft.direct is not None:
@@ -149,10 +162,11 @@ class Drafts:
             draft.direct, draft.confidence = passed.index, passed.probability
             draft.server = text(self.mesh.direct[passed.index].connection.server)
             return
-        h = self._tried.get(i)
-        if h is not None:
-            draft.kind, draft.origin, draft.hbone = "hbone", "ztunnel", h
-            draft.outcome, draft.confidence = "unreachable", 1.0
+        tried = self._tried.get(i)
+        if tried is not None:
+            draft.kind, draft.origin, draft.hbone = "hbone", "ztunnel", tried.hbone
+            draft.outcome = "unreachable"
+            draft.confidence = _ONE_ATTEMPT if tried.alone else _SOME_ATTEMPTS
             return
         way = self._own_way(i)
         if way is not None:
@@ -163,6 +177,22 @@ class Drafts:
             called = self.mesh.outbound[i].connection.server[:3]
             draft.kind, draft.notes = self._kind_of(draft.hbone, called)
             draft.origin = "ztunnel"
+            self._go_on(draft)
+
+    def _go_on(self, draft: Draft) -> None:
+        """Fill in where a waypoint sent the requests of a stream on."""
+        if draft.kind != "waypoint":
+            return
+        draft.carriers = self._waypoints.carriers(draft.stream)
+        servers = {
+            text(self.mesh.inbound[carrier.inbound].connection.server)
+            for carrier in draft.carriers
+            if carrier.inbound is not None
+        }
+        if len(servers) == 1:
+            (draft.server,) = servers
+        for carrier in draft.carriers:
+            draft.confidence *= carrier.probability
 
     def _draft_linked(self, i: int, partner: Partner, draft: Draft) -> None:
         draft.inbound = partner.index
@@ -273,8 +303,10 @@ class Drafts:
             if self.mesh.hbone[h].connection.client[:3] not in known:
                 yield self._with_server(h, j, probability)
         for h, leg in enumerate(self.mesh.hbone):
-            if not self.shared_by[h] and leg.connection.client[:3] not in known:
-                draft = self._of_hbone(h)
+            if self.shared_by[h] or leg.connection.client[:3] in known:
+                continue
+            drafts = [self._of_stream(h, stream) for stream in self._keys.on(h)]
+            for draft in drafts or [self._of_hbone(h)]:
                 self._use(draft)
                 yield draft
 
@@ -285,13 +317,35 @@ class Drafts:
         draft.outcome = outcome_of(ending(connection))
         draft.server = text(connection.server)
         draft.stream = self._keys.of_server(h, self.inputs.inbound[j], draft.server)
+        if draft.stream is not None:
+            draft.notes.append("keys: no other stream fits in time, target and octets")
         self._use(draft)
+        return draft
+
+    def _of_stream(self, h: int, stream: OpenStream) -> Draft:
+        """Return the session of a stream whose client was not captured."""
+        draft = self._of_hbone(h)
+        named = "" if stream.forwarded_for is None else f" for {stream.forwarded_for}"
+        draft.stream, draft.confidence, draft.outcome = stream, _OPENED, stream.outcome
+        draft.server = _endpoint(stream.authority)
+        draft.notes.append(f"keys: CONNECT to {stream.authority or 'nowhere'}{named}")
+        if outcome_of_status(stream.status) is not None:
+            draft.verdict.append(f"keys: the answer on its stream is {stream.status}")
+        self._go_on(draft)
+        if draft.outcome == "unknown" and draft.carriers:
+            draft.outcome = "completed"  # an Envoy resets a tunnel after its last response
         return draft
 
     def _of_hbone(self, h: int) -> Draft:
         connection = self.mesh.hbone[h].connection
         end = ending(connection)
         kind, notes = self._kind_of(h)
+        read = client_hello_bytes(connection) is not None and len(self.inputs.hbone[h].down) > 0
+        notes.append(
+            "markers: TLS in both directions, as HBONE has it"
+            if read
+            else "address: port 15008 alone says that this is HBONE"
+        )
         return Draft(
             connection=connection,
             kind=kind,
@@ -299,8 +353,17 @@ class Drafts:
             outcome=_outcome_of_hbone(end),
             origin=self.mesh.origin(connection.client[:3]),
             hbone=h,
-            confidence=1.0,
+            confidence=_READ if read else _PORT_ALONE,
         )
+
+
+def _endpoint(authority: str | None) -> str | None:
+    """Return an authority that is an address and a port; what it names else is no endpoint."""
+    host, _, port = (authority or "").rpartition(":")
+    try:
+        return endpoint_text(address_text(*parse_address(host.strip("[]"))), int(port))
+    except ValueError:
+        return None
 
 
 def _outcome_of_hbone(end: Ending) -> str:

@@ -20,12 +20,11 @@ import numpy as np
 
 from ..connections import Endpoint
 from .draft import Draft
+from .keys import outcome_of_status
 from .mesh import LinkInputs, Mesh
 from .outcomes import Ending, ending, outcome_of
 
-_OK, _UNAUTHORIZED, _UNAVAILABLE = 200, 401, 503
-_DENIED = frozenset({_UNAUTHORIZED, 403})
-"""A policy's denial; other statuses but 200 are refusals: istio/ztunnel src/proxy/inbound.rs."""
+_UNAUTHORIZED, _UNAVAILABLE = 401, 503
 _STATUS_OF_LENGTH = {44: _UNAVAILABLE, 43: _UNAUTHORIZED}
 _AGAIN_BYTES = 40
 _REFUSALS = (_AGAIN_BYTES, *_STATUS_OF_LENGTH)
@@ -72,8 +71,9 @@ class Verdicts:
             return
         draft.outcome = outcome_of(client)
         status = draft.stream.status if draft.stream is not None else None
-        if status is not None and status != _OK:
-            draft.outcome = "denied" if status in _DENIED else "refused"
+        told = outcome_of_status(status)
+        if told is not None:
+            draft.outcome = told
             draft.verdict.append(f"keys: the answer on its stream is {status}")
             return
         if draft.outcome != "unknown" or client.server_reset_ns is None:
@@ -101,7 +101,7 @@ class Verdicts:
                 statuses = {_UNAUTHORIZED}  # a refusal would have shown
                 draft.verdict.append("causality: no connection to the server was opened for it")
             if len(statuses) == 1:
-                draft.outcome = "denied" if statuses <= _DENIED else "refused"
+                draft.outcome = outcome_of_status(*statuses) or "unknown"
                 self._said[h] |= statuses if answer.length != _AGAIN_BYTES else set()
             self._say(draft, answer, statuses)
 
