@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 
 import pytest
 
@@ -61,6 +62,64 @@ def test_the_wire_between_the_nodes_of_the_stand_in(name):
         hop = wire(result, *ends)
         assert abs(hop.p50_ns - expected_ns) <= max(0.05 * expected_ns, 0.1 * MS)
         assert hop.lost == 0
+
+
+PASSES = {
+    ("hbone", "forward"): "ztA_up",
+    ("inbound", "forward"): "ztB_up",
+    ("hbone", "reverse"): "ztB_down",
+    ("outbound", "reverse"): "ztA_down",
+}
+
+
+@pytest.mark.parametrize("name", STAND_IN)
+def test_proxies_and_servers_of_the_stand_in(name):
+    """It logs inside the process, so what packets show is longer: by the kernel and the wake-up."""
+    result, said = measure(name), truth(name)
+    for (leg, direction), key in PASSES.items():
+        chunks = [chunk for flow in said["flows"] for chunk in flow[key][1:] if chunk[2]]
+        inside_ns = statistics.median(left - came for came, left, _ in chunks)
+        later = [
+            hop
+            for hop in result.hops
+            if (hop.leg, hop.direction, hop.kind, hop.phase) == (leg, direction, "proxy", "later")
+        ]
+        for hop in later:
+            assert 0 <= hop.p50_ns - inside_ns <= 0.8 * MS, key
+        assert sum(hop.packets for hop in later) >= 0.9 * len(chunks), key
+    (server,) = [hop for hop in result.hops if hop.kind == "server"]
+    assert 0 <= server.p50_ns - said["measured_ms"]["server"]["p50"] * MS <= 0.8 * MS
+
+
+@pytest.mark.parametrize("name", [*REAL, *STAND_IN])
+def test_estimated_clocks_leave_the_truth_inside(name):
+    """One clock stamped all files; here that is not said, so the offset has to be found to be 0."""
+    hosts = {"A": ("cli", "nA", "ztA"), "B": ("nB", "srv", "ztB")}
+    result = latency([
+        CaptureSpec(path=str(path), name=node, host=host)
+        for host, nodes in hosts.items()
+        for node in nodes
+        if (path := LAB / name / f"{node}.pcapng.gz").exists()
+    ])  # fmt: skip
+    (clock,) = result.clocks
+    assert clock.segments
+    for part in clock.segments:
+        assert abs(part.offset_ns) <= part.uncertainty_ns
+    said = truth(name)
+    expected_ns = []
+    for key, ends in (("A->B", ("nA/eth0", "nB/eth0")), ("B->A", ("nB/eth0", "nA/eth0"))):
+        if name in REAL:
+            expected_ns.append(said["wire_captured_ms"][key]["p50"] * MS)
+        else:
+            expected_ns.append(
+                said["wire"][key.replace("A", "wA").replace("B", "wB")]["actual_ms"]["p50"] * MS
+            )
+        hop = wire(result, *ends)
+        assert abs(hop.p50_ns - expected_ns[-1]) <= hop.uncertainty_ns + 0.1 * MS
+    both_ns = sum(
+        wire(result, *ends).p50_ns for ends in (("nA/eth0", "nB/eth0"), ("nB/eth0", "nA/eth0"))
+    )
+    assert abs(both_ns - sum(expected_ns)) <= 0.05 * sum(expected_ns)
 
 
 def test_losses_are_counted_where_packets_were_dropped():
