@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from ..capture.roles import Role
@@ -46,13 +47,16 @@ def note_mesh(noted: Noted, seen: MeshSeen) -> None:
 def note_hbone(noted: Noted, seen: MeshSeen) -> None:
     """Note what HBONE's handshakes show, and its retransmissions."""
     several = {role.index for role in seen.roles if role.role in _SEVERAL_PLACES}
+    again: list[tuple[int, Retransmissions, bool]] = []
     for h, leg in enumerate(seen.drafts.mesh.hbone):
         _note_protection(noted, leg.connection, handshake_of(leg.connection))
         _note_syns(noted, leg.connection, several)
         for forward in (True, False):
             found = retransmissions(leg.connection, forward=forward, without=several)
             if found is not None and found.packets * _SHARE >= found.half.packets:
-                _note_retransmissions(noted, seen, h, found, forward=forward)
+                again.append((h, found, forward))
+    if again:
+        _note_retransmissions(noted, seen, again)
 
 
 # --- protection ------------------------------------------------------------------------------
@@ -122,38 +126,51 @@ def _note_syns(noted: Noted, connection: Connection, several: set[int]) -> None:
             return
 
 
+_Span = tuple[int, int]
+"""From when to when, on the common clock."""
+
+
 def _note_retransmissions(
-    noted: Noted, seen: MeshSeen, h: int, found: Retransmissions, *, forward: bool
+    noted: Noted, seen: MeshSeen, again: Sequence[tuple[int, Retransmissions, bool]]
 ) -> None:
-    half = found.half
-    connection = seen.drafts.mesh.hbone[h].connection
+    """Note what was sent again: (HBONE connection, what, whether from the client)."""
+    names = {role.index: role.name for role in seen.roles}
+    sessions = _sessions(seen)
     views = seen.drafts.views
-    waits = [(views.at(half.point, begin), views.at(half.point, end)) for begin, end in found.waits]
-    name = next(role.name for role in seen.roles if role.index == half.point)
-    words = f"{found.packets} of {half.packets} packets {'up' if forward else 'down'} at {name}"
-    if waits:
-        longest_ns = max(end - begin for begin, end in waits)
-        held = _held_up(seen, h, waits)
-        words += f", up to {longest_ns / 1e6:.1f} ms"
-        words += f", {held} session{'s' if held != 1 else ''} on it meanwhile"
-    noted.note(
-        "H06",
-        packets=found.packets,
-        frames=[(half.capture, frame) for frame in found.frames],
-        detail=f"{pair_text(connection)}: {words}",
-        display_filter=f"{_AGAIN} && {connection_filter(connection)}",
-    )
+    for h, found, forward in again:
+        half = found.half
+        connection = seen.drafts.mesh.hbone[h].connection
+        waits = [(views.at(half.point, a), views.at(half.point, b)) for a, b in found.waits]
+        words = f"{found.packets} of {half.packets} packets {'up' if forward else 'down'}"
+        words += f" at {names[half.point]}"
+        if waits:
+            longest_ns = max(end - begin for begin, end in waits)
+            held = sum(_meets(session, waits) for session in sessions[h])
+            words += f", up to {longest_ns / 1e6:.1f} ms"
+            words += f", {held} session{'s' if held != 1 else ''} on it meanwhile"
+        noted.note(
+            "H06",
+            packets=found.packets,
+            frames=[(half.capture, frame) for frame in found.frames],
+            detail=f"{pair_text(connection)}: {words}",
+            display_filter=f"{_AGAIN} && {connection_filter(connection)}",
+        )
 
 
-def _held_up(seen: MeshSeen, h: int, waits: Sequence[tuple[int, int]]) -> int:
-    """Return how many sessions were under way on a connection while something was missing."""
-    drafts = seen.drafts
-    count = 0
-    for draft in drafts.all():
-        if h not in {draft.hbone, draft.onward}:
-            continue
-        halves = list(draft.connection.halves())
-        first_ns = min(drafts.views.at(half.point, half.first_ns) for half in halves)
-        last_ns = drafts.last_ns(draft.connection)
-        count += any(begin <= last_ns and first_ns <= end for begin, end in waits)
-    return count
+def _meets(session: _Span, waits: Sequence[_Span]) -> bool:
+    """Tell whether a session was under way while something was missing."""
+    return any(begin <= session[1] and session[0] <= end for begin, end in waits)
+
+
+def _sessions(seen: MeshSeen) -> dict[int, list[_Span]]:
+    """Return, by HBONE connection, from when to when its sessions were under way."""
+    views = seen.drafts.views
+    result: dict[int, list[_Span]] = defaultdict(list)
+    for draft in seen.drafts.all():
+        used = {h for h in (draft.hbone, draft.onward) if h is not None}
+        if used:
+            halves = draft.connection.halves()
+            first_ns = min(views.at(half.point, half.first_ns) for half in halves)
+            for h in used:
+                result[h].append((first_ns, seen.drafts.last_ns(draft.connection)))
+    return result

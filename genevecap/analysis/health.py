@@ -8,8 +8,8 @@ sessions of its client are known.  `findings.ambient` says what each finding mea
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..ambient import SNAT_ADDRESSES
@@ -147,6 +147,7 @@ def _note_node_local(noted: Noted, seen: MeshSeen) -> None:
 def _note_unanswered(noted: Noted, seen: MeshSeen) -> None:
     """Note SYNs that went into istioout again and again, and nothing came back from ztunnel."""
     roles = {role.index: role for role in seen.roles}
+    recorded = _recorded(seen)
     for connection in seen.connections:
         if connection.reverse:
             continue
@@ -155,9 +156,12 @@ def _note_unanswered(noted: Noted, seen: MeshSeen) -> None:
             for half in connection.forward.values()
             if half.syn_count > 1 and roles[half.point].role is Role.ISTIOOUT and not half.highest
         ]
-        if not entered or not _would_be_seen(seen, roles[entered[0].point].node, connection):
+        if not entered:
             continue
         half = entered[0]
+        last_ns = max(other.last_ns for other in connection.forward.values())
+        if recorded.get(roles[half.point].node, last_ns - 1) < last_ns:
+            continue  # an answer would not have been seen
         arrived = any(
             OUTBOUND_VNI in other.vnis and roles[other.point].role in _AT_ZTUNNEL
             for other in connection.forward.values()
@@ -172,19 +176,23 @@ def _note_unanswered(noted: Noted, seen: MeshSeen) -> None:
         )
 
 
-def _would_be_seen(seen: MeshSeen, node: str | None, connection: Connection) -> bool:
-    """Tell whether ztunnel's link on a node was captured while SYNs were repeated."""
-    last_ns = max(half.last_ns for half in connection.forward.values())
+def _recorded(seen: MeshSeen) -> dict[str | None, int]:
+    """Return, by node, until when the capture of ztunnel's link went on, where it dropped nothing.
+
+    A node that is not there has none.
+    """
     links = {
-        role.index
+        role.index: role.node
         for role in seen.roles
-        if role.role in _AT_ZTUNNEL and role.index not in seen.dropping and role.node == node
+        if role.role in _AT_ZTUNNEL and role.index not in seen.dropping
     }
-    return any(
-        half.point in links and half.last_ns >= last_ns
-        for other in seen.connections
-        for half in other.halves()
-    )
+    result: dict[str | None, int] = {}
+    for connection in seen.connections:
+        for half in connection.halves():
+            if half.point in links:
+                node = links[half.point]
+                result[node] = max(half.last_ns, result.get(node, half.last_ns))
+    return result
 
 
 def _note_unreachable(noted: Noted, seen: MeshSeen) -> None:
@@ -192,11 +200,12 @@ def _note_unreachable(noted: Noted, seen: MeshSeen) -> None:
         half.vnis & _ISTIO_VNIS for connection in seen.connections for half in connection.halves()
     )
     waited = _waits(seen)
+    devices = {role.index for role in seen.roles if role.role in _ISTIO_DEVICES}
     for h, leg in enumerate(seen.drafts.mesh.hbone):
         end = ending(leg.connection)
         if not end.unreachable:
             continue
-        if by_geneve and _inherits_marks(seen, leg, end):
+        if by_geneve and _inherits_marks(leg, end, devices):
             _note_marks(noted, leg)
             continue
         how = "reset" if end.server_reset_ns is not None else f"{end.syns} SYNs, no answer"
@@ -230,17 +239,14 @@ def _waits(seen: MeshSeen) -> dict[int, list[str]]:
     return result
 
 
-def _inherits_marks(seen: MeshSeen, leg: Leg, end: Ending) -> bool:
+def _inherits_marks(leg: Leg, end: Ending, devices: Collection[int]) -> bool:
     """Tell whether a SYN left the underlay's tunnel and went to the pod, which reset it.
 
-    Where it should have gone is istioin, on the node of the server.
+    Where it should have gone is istioin, on the node of the server; devices: Istio's.
     """
-    roles = {role.index: role.role for role in seen.roles}
     halves = list(leg.connection.halves())
     in_tunnel = any(half.vnis - _ISTIO_VNIS for half in halves)
-    redirected = any(
-        half.vnis & _ISTIO_VNIS or roles[half.point] in _ISTIO_DEVICES for half in halves
-    )
+    redirected = any(half.vnis & _ISTIO_VNIS or half.point in devices for half in halves)
     return end.server_reset_ns is not None and leg.server_side and in_tunnel and not redirected
 
 
@@ -288,51 +294,58 @@ def _how_known(draft: Draft) -> str:
 # --- reuse -----------------------------------------------------------------------------------
 
 
+_Way = tuple[tuple[int, int, int], Endpoint, Endpoint]
+"""Client's address, HBONE's server, and what the client called: by that ztunnel pools to 1.21."""
+
+
 def _note_needless(noted: Noted, seen: MeshSeen) -> None:
-    """Note pairs of pods whose HBONE connections carry one session each, though others are open."""
+    """Note pods whose HBONE connections carry one session each, though others are open."""
+    hbone = seen.drafts.mesh.hbone
     carried: dict[int, int] = defaultdict(int)
+    ways: dict[_Way, set[int]] = defaultdict(set)
     unknown = set()
     for draft in seen.drafts.all():
+        client = draft.connection.client[:3]
+        if draft.kind == "passthrough":
+            continue
         if draft.outbound is None or draft.hbone is None or draft.confidence < _SURE:
-            unknown.add(draft.connection.client[:3])
-        else:
-            carried[draft.hbone] += 1
-    pairs: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for h, leg in enumerate(seen.drafts.mesh.hbone):
-        client, server = leg.connection.client, leg.connection.server
-        if client[:3] not in unknown:
-            pairs[(*client[:3], *server)].append(h)
-    for numbers in pairs.values():
-        if all(carried[h] <= 1 for h in numbers):
-            _note_pair(noted, seen, [h for h in numbers if carried[h]])
+            unknown.add(client)
+            continue
+        carried[draft.hbone] += 1
+        if ending(hbone[draft.hbone].connection).answered:
+            way = (client, hbone[draft.hbone].connection.server, draft.connection.server)
+            ways[way].add(draft.hbone)
+    for (client, *_), numbers in ways.items():
+        if client not in unknown and all(carried[h] == 1 for h in numbers):
+            _note_way(noted, seen, sorted(numbers))
 
 
-def _note_pair(noted: Noted, seen: MeshSeen, numbers: Sequence[int]) -> None:
-    spans = sorted(
-        (first_ns, last_ns, h) for h in numbers for first_ns, last_ns in _open_spans(seen, h)
-    )
-    needless = [
-        h
-        for first_ns, _, h in spans
-        if any(
-            began <= first_ns - _IN_USE_NS and first_ns < ended
-            for began, ended, other in spans
-            if other != h
-        )
-    ]
+def _note_way(noted: Noted, seen: MeshSeen, numbers: Sequence[int]) -> None:
+    needless = [seen.drafts.mesh.hbone[h].connection for h in _needless(seen, numbers)]
     if len(needless) < _NEEDLESS:
         return
-    connections = [seen.drafts.mesh.hbone[h].connection for h in needless]
+    client, server = needless[0].client, needless[0].server
     noted.note(
         "A07",
         packets=len(needless),
-        frames=[frame for connection in connections for frame in first_frames(connection)],
-        detail=f"{pair_text(connections[0])}: {len(numbers)} connections for {len(numbers)} "
-        f"sessions, {len(needless)} of them while another was open",
-        display_filter=f"tcp.flags.syn == 1 && {_field(connections[0].client)}.src == "
-        f"{endpoint_address(connections[0].client)} && {_field(connections[0].server)}.dst == "
-        f"{endpoint_address(connections[0].server)} && tcp.dstport == {connections[0].server.port}",
+        frames=[frame for connection in needless for frame in first_frames(connection)],
+        detail=f"{pair_text(needless[0])}: {len(numbers)} connections for {len(numbers)} sessions, "
+        f"{len(needless)} of them while another was open",
+        display_filter=f"tcp.flags.syn == 1 && {_field(client)}.src == {endpoint_address(client)} "
+        f"&& {_field(server)}.dst == {endpoint_address(server)} && tcp.dstport == {server.port}",
     )
+
+
+def _needless(seen: MeshSeen, numbers: Sequence[int]) -> Iterator[int]:
+    """Yield the connections that were opened while another one was there that could be used."""
+    spans = sorted((*span, h) for h in numbers for span in _open_spans(seen, h))
+    usable = deque(spans)
+    open_until = 0
+    for opened, _, h in spans:
+        while usable[0][0] <= opened - _IN_USE_NS:
+            open_until = max(open_until, usable.popleft()[1])
+        if opened < open_until:
+            yield h
 
 
 def _open_spans(seen: MeshSeen, h: int) -> Iterator[tuple[int, int]]:
