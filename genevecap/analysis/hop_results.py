@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .results import CaptureSummary, Problem
+from .results import CaptureSummary, FindingSummary, Problem
 
 if TYPE_CHECKING:
     from .clock import HostClock
@@ -100,5 +100,7 @@ class LatencyResult:
     matching: Matching
     sessions: tuple[SessionSummary, ...] = ()
     """Sessions of the mesh that the hops inside proxies were read off, with their time budgets."""
+    findings: tuple[FindingSummary, ...] = ()
+    """What is wrong with the mesh, where there are sessions; the gravest first."""
     problems: tuple[Problem, ...] = ()
     interrupted: bool = False

@@ -14,8 +14,11 @@ from ..capture.points import PointTable
 from ..capture.spec import CaptureSpec
 from ..decode import DecodeSettings
 from .connections import ConnectionTracker, connection_tracker, too_many
+from .findings.noted import Noted
 from .flow_results import SessionSummary
 from .grouping import group
+from .hbone_health import note_mesh
+from .health import MeshSeen, dropping_points
 from .helps import Helps
 from .hop_order import chains, in_travel_order
 from .hop_results import Hop, LatencyResult, Matching
@@ -33,6 +36,7 @@ from .run_clocks import RunClocks, can_be_read_again, run_clocks
 from .segments import SYN, column
 from .select import Selector
 from .session_times import SessionTimes, Times
+from .sessions import bypass
 from .sessions.build import SessionBuilder
 from .sessions.clocks import CommonClock
 from .sessions.drafts import Drafts
@@ -44,6 +48,7 @@ from .sessions.residence import Residence
 from .sidebyside import SideBySide
 from .sightings import HBONE, BatchSegments
 from .signs import SYNS_KEPT
+from .slow_proxies import note_slow
 from .summary import capture_summary
 
 
@@ -152,6 +157,7 @@ def _measure(
     known = run.signs.result()
     inside, sessions = run.inside(known, asked, note)
     hops = in_travel_order((*run.hops(), *(hop for hop, _ in inside)))
+    note_slow(run.noted, inside, {role.name: role.namespace for role in known})
     roles = [point.role for point in known]
     if times is not None:
         times.update({} if run.table is None else run.table.times_by_session())
@@ -168,6 +174,7 @@ def _measure(
         round_trips=run.trips.result(run.inputs.points.names),
         matching=run.matching(),
         sessions=tuple(sessions),
+        findings=run.noted.summaries(run.paths()),
         problems=tuple(problems),
         interrupted=interrupted,
     )
@@ -218,6 +225,7 @@ class _Run:
     """Whether there are segments of port 15008, and others."""
     table: HopTable | None = None
     twins: Array = field(default_factory=lambda: np.zeros(0, bool))
+    noted: Noted = field(default_factory=Noted)
 
     def __post_init__(self) -> None:
         self.signs = RoleSigns(self.inputs.points)
@@ -302,7 +310,10 @@ class _Run:
     def inside(
         self, roles: Sequence[PointRole], asked: _Asked, note: Callable[[Problem], None]
     ) -> tuple[Sequence[tuple[Hop, Times]], Sequence[SessionSummary]]:
-        """Return hops inside proxies and servers with their times, and the sessions they are of."""
+        """Return hops inside proxies and servers with their times, and the sessions they are of.
+
+        What these tell of the mesh is noted.
+        """
         if self.tracker is None:
             return (), ()
         twins = {role.index for role in roles if role.twin_of is not None}
@@ -317,7 +328,24 @@ class _Run:
         logs = Logs(asked.helps.logged(note))
         drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
         builder = SessionBuilder(drafts, roles, Modes(roles, "unknown"), clock.uncertainty_ns)
-        return Residence(drafts, roles).hops(drafts.all()), builder.sessions()
+        hops, sessions = Residence(drafts, roles).hops(drafts.all()), builder.sessions()
+        paths = self.paths()
+        note_mesh(
+            self.noted,
+            MeshSeen(
+                drafts=drafts,
+                connections=connections,
+                roles=roles,
+                bypass=bypass.find(mesh, drafts.used_direct, roles, paths),
+                paths=paths,
+                dropping=dropping_points(self.inputs.points.points),
+            ),
+        )
+        return hops, sessions
+
+    def paths(self) -> list[str]:
+        """Return the captures as given, by their index."""
+        return [state.spec.path for state in self.inputs.states]
 
     def _dropped(self, point: int) -> bool:
         """Tell whether the capture of a point reported drops."""

@@ -12,7 +12,8 @@ import click
 from ..errors import ExitCode
 from ..reports import latency as report
 from ..reports.budgets import budgets
-from .listed import pieces, table_option
+from .gate import Gate, finding_options
+from .listed import Shown, pieces, session_options
 from .messages import Outcome
 from .options import (
     Inputs,
@@ -49,12 +50,8 @@ _NS = 10**9
     help="How far apart two sightings of one packet may be. Memory grows with what all captures "
     "hold in that time; where it would be too much the window is shortened, and that is said.",
 )
-@click.option(
-    "--per-session",
-    is_flag=True,
-    help="The time budget of every session of the mesh, the slowest first.",
-)
-@table_option(report.TABLES)
+@session_options(report.TABLES, "The time budget of every session of the mesh, the slowest first.")
+@finding_options
 @help_options
 @selector_options
 @decode_options
@@ -62,8 +59,8 @@ _NS = 10**9
 def latency(
     inputs: Inputs,
     window_s: float,
-    per_session: bool,
-    table: str | None,
+    shown: Shown,
+    gate: Gate,
     helps: Helps,
     selector: Selector,
     settings: DecodeSettings,
@@ -93,11 +90,12 @@ def latency(
             )
         if result.interrupted:
             outcome.add(ExitCode.INTERRUPTED)
+        result = gate.judged(result, outcome)
         if not result.captures:  # nothing of any input could be read
             raise NothingToSay
         if not result.hops and not result.round_trips:
             outcome.add(ExitCode.NOT_ENOUGH_DATA)
             click.echo("error: no TCP segment was answered here: nothing to measure", err=True)
-        ways = partial(budgets, result.sessions) if per_session and table is None else None
-        sink.pieces(pieces(report, result, table, output, ways))
+        ways = partial(budgets, result.sessions) if shown.budgets else None
+        sink.pieces(pieces(report, result, shown.table, output, ways))
     return outcome.code

@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from . import machine
 from .clocks import clock_row
+from .findings import finding_lines, severity_words
 from .flows import session_row
 from .layout import Column, Style, table
-from .machine import Row, fields
+from .machine import Row, fields, finding_row, flat_finding
 from .round_trips import round_trip_lines
 from .text import cells, count, duration, moment, plural, printable, shorten
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "genevecap/latency/1"
 
-TABLES = ("hops", "chains", "round_trips", "clocks", "matching")
+TABLES = ("hops", "chains", "round_trips", "findings", "clocks", "matching")
 """Lists that `--table` offers; csv and ndjson give the first one."""
 
 CSV_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -43,6 +45,7 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "added_max_bytes",
     ),
     "chains": ("leg", "direction", "hops"),
+    "findings": machine.CSV_COLUMNS["findings"],
     "round_trips": (
         "point",
         "leg",
@@ -83,6 +86,7 @@ _TIMES = ("min_ns", "p50_ns", "p90_ns", "p99_ns", "max_ns", "uncertainty_ns")
 _WAYS_SHOWN = 24
 _HOPS_SHOWN = 40
 _TRIPS_SHOWN = 12
+_DETAILS = 3
 _MOST_SEGMENTS = 10_000
 
 
@@ -101,6 +105,7 @@ def document(result: LatencyResult, only: str | None = None) -> Row:
         "round_trips": rows(result, "round_trips"),
         "matching": fields(result.matching),
         "sessions": [session_row(session) for session in result.sessions],
+        "findings": rows(result, "findings"),
         "interrupted": result.interrupted,
     }
 
@@ -120,6 +125,8 @@ def rows(result: LatencyResult, name: str) -> list[Row]:
         ]
     if name == "round_trips":
         return [fields(trip) for trip in result.round_trips]
+    if name == "findings":
+        return [finding_row(finding) for finding in result.findings]
     if name == "clocks":
         return [clock_row(clock) for clock in result.clocks]
     return [fields(result.matching)]
@@ -131,6 +138,9 @@ def csv_rows(result: LatencyResult, name: str) -> Iterator[Row]:
         for row in rows(result, name):
             segments = row.pop("segments")
             yield from (row | segment for segment in segments)
+        return
+    if name == "findings":
+        yield from map(flat_finding, rows(result, name))
         return
     for row in rows(result, name):
         if name == "hops":
@@ -170,6 +180,8 @@ def lines(result: LatencyResult, style: Style, only: str | None = None) -> Itera
         yield from round_trip_lines(result.round_trips, style)
     elif only == "clocks":
         yield from _clocks(result, style, _MOST_SEGMENTS)
+    elif only == "findings":
+        yield from _findings(result, style, None)
     elif only is not None:
         yield from _matching(result, style)
     else:
@@ -201,6 +213,10 @@ def _whole(result: LatencyResult, style: Style) -> Iterator[str]:
             "No packet was seen at two points, so there is no hop to measure: give captures of"
             " several points. What one point sees by itself is how long answers took."
         )
+    if result.findings:
+        yield ""
+        yield style.heading("Findings", severity_words(result.findings))
+        yield from _findings(result, style, _DETAILS)
     if result.round_trips:
         yield ""
         yield style.heading("Round trips", "from one point to the end that answers, and back")
@@ -208,6 +224,11 @@ def _whole(result: LatencyResult, style: Style) -> Iterator[str]:
         if len(result.round_trips) > _TRIPS_SHOWN:
             more = len(result.round_trips) - _TRIPS_SHOWN
             yield style.paint(f"{more} more: --table round_trips", "dim")
+
+
+def _findings(result: LatencyResult, style: Style, most: int | None) -> Iterator[str]:
+    several = len(result.captures) > 1
+    return finding_lines(result.findings, style, several=several, most_details=most)
 
 
 def _hops_in_full(result: LatencyResult, style: Style) -> Iterator[str]:

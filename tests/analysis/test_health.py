@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from genevecap.analysis.findings import rules
@@ -21,6 +22,8 @@ from genevecap.analysis.findings.noted import Noted
 from genevecap.analysis.flows import flows
 from genevecap.analysis.helps import Helps
 from genevecap.analysis.hop_results import Hop
+from genevecap.analysis.latency import latency
+from genevecap.analysis.session_times import Times
 from genevecap.analysis.slow_proxies import SLOW_NS, note_slow
 from genevecap.analysis.summary import inspect
 from genevecap.capture.manifest import Manifest
@@ -29,6 +32,7 @@ from tests.build import hellos
 from tests.build.talks import ACK, RST, SYN, Talks, in_geneve, in_vxlan
 from tests.conftest import SAMPLES, recorded_set
 
+SAMPLE_SETS = sorted(path.name for path in SAMPLES.iterdir() if path.is_dir())
 CLIENT, SERVER = "10.244.1.4", "10.244.2.5"
 needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 
@@ -49,6 +53,16 @@ def troubles(found):
 
 def captures_of(folder):
     return [path for path in sorted(folder.glob("*.pcapng*")) if ".any-" not in path.name]
+
+
+def specs_with_hosts(folder):
+    """All captures of a set, on one clock but where the set has two."""
+    paths = captures_of(folder)
+    if folder.name != "ambient-clocks":
+        return specs_of(*paths)
+    host = {"node-b": "B", "srv": "B"}
+    words = [f"{path.stem}@{host.get(path.stem, 'A')}={path}" for path in paths]
+    return [CaptureSpec.parse(word) for word in words]
 
 
 # --- HBONE by itself -------------------------------------------------------------------------
@@ -471,27 +485,53 @@ def test_istio_s_geneve_on_another_port(name, moved):
 
 HOP = Hop(
     origin="a/lo", to="a/eth0", leg="hbone", direction="forward", kind="proxy", phase="later",
-    measured=True, packets=50, lost=None, min_ns=1, p50_ns=SLOW_NS + 1, p90_ns=1, p99_ns=1,
+    measured=True, packets=50, lost=None, min_ns=1, p50_ns=1, p90_ns=1, p99_ns=1,
     max_ns=1, uncertainty_ns=0, added_p50_bytes=None, added_max_bytes=None,
 )  # fmt: skip
+SLOW = {session: [SLOW_NS + 1, 5 * SLOW_NS] for session in range(6)}
 
 
 @pytest.mark.parametrize(
-    ("changed", "slow"),
+    ("changed", "times", "slow"),
     [
-        ({}, True),
-        ({"p50_ns": SLOW_NS}, False),
-        ({"uncertainty_ns": 100}, False),
-        ({"phase": "first"}, False),
-        ({"kind": "server", "phase": None}, False),
-        ({"packets": 9}, False),
-        ({"p50_ns": None}, False),
+        ({}, SLOW, True),
+        # Bulk that queues: the first of it does not.
+        ({}, {session: [SLOW_NS // 50, *[5 * SLOW_NS] * 99] for session in range(6)}, False),
+        ({}, SLOW | {session: [1] for session in range(3, 6)}, False),
+        ({}, {session: [SLOW_NS] for session in range(6)}, False),
+        ({}, {session: [5 * SLOW_NS] for session in range(4)}, False),
+        ({}, {}, False),
+        ({"phase": "first"}, SLOW, False),
+        ({"kind": "server", "phase": None}, SLOW, False),
+        ({"to": "b/eth0"}, SLOW, False),
     ],
 )
-def test_a_slow_proxy(changed, slow):
+def test_a_slow_proxy(changed, times, slow):
+    rows = [(session, ns) for session, found in times.items() for ns in found]
+    of_hop = Times(
+        session=np.array([session for session, _ in rows], np.uint64),
+        ns=np.array([ns for _, ns in rows], np.int64),
+        packets=len(rows),
+    )
     noted = Noted()
-    note_slow(noted, [replace(HOP, **changed)])
-    assert [f.code for f in noted.summaries([])] == (["A08"] if slow else [])
+    note_slow(
+        noted, [(replace(HOP, **changed), of_hop)], {"a/lo": "a", "a/eth0": "a", "b/eth0": "b"}
+    )
+    found = noted.summaries([])
+    assert [finding.code for finding in found] == (["A08"] if slow else [])
+    if slow:
+        assert found[0].packets == 12
+        assert "10.0 ms at the least, in half of 6 sessions" in found[0].details[0]
+
+
+@pytest.mark.parametrize("name", SAMPLE_SETS)
+def test_latency_finds_what_flows_finds(name):
+    """Where there are sessions with both their sides, and nothing of proxies on clean sets."""
+    specs = specs_with_hosts(SAMPLES / name)
+    result = latency(specs)
+    if result.sessions:
+        wanted = {f.code: f.packets for f in flows(specs).findings if f.code != "A10"}
+        assert {f.code: f.packets for f in result.findings} == wanted
 
 
 # --- nothing else on what was recorded -------------------------------------------------------
@@ -512,19 +552,9 @@ SETS = sorted(
 )
 
 
-def specs_with_hosts(folder):
-    """All captures of a set, on one clock but where the set has two."""
-    paths = captures_of(folder)
-    if folder.name != "ambient-clocks":
-        return specs_of(*paths)
-    host = {"node-b": "B", "srv": "B"}
-    words = [f"{path.stem}@{host.get(path.stem, 'A')}={path}" for path in paths]
-    return [CaptureSpec.parse(word) for word in words]
-
-
 @pytest.mark.parametrize(
     "folder",
-    [*SETS, *(f"samples/{path.name}" for path in sorted(SAMPLES.iterdir()) if path.is_dir())],
+    [*SETS, *(f"samples/{name}" for name in SAMPLE_SETS)],
 )
 def test_nothing_is_found_that_is_not_there(folder):
     name = Path(folder).name
