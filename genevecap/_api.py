@@ -17,7 +17,7 @@ from .analysis.hop_results import LatencyResult
 from .analysis.overhead import overhead as overhead_of
 from .analysis.overhead_results import OverheadResult
 from .analysis.point_listing import PointsResult
-from .analysis.results import InspectResult, PacketRow, Problem
+from .analysis.results import InspectResult, PacketRow, Problem, Problems
 from .analysis.select import Selector, TimeBound
 from .capture.manifest import Manifest
 from .capture.points import PointTable
@@ -205,13 +205,7 @@ def convert(
     for a packet, and CaptureError where nothing of the source could be read.
     """
     path, spec = Path(target), CaptureSpec.parse(source)
-    problems: list[Problem] = []
-
-    def note(problem: Problem) -> None:
-        problems.append(problem)
-        if on_problem is not None:
-            on_problem(problem)
-
+    note = Problems(on_problem)
     conversion = Conversion(
         spec,
         to=to,
@@ -225,7 +219,9 @@ def convert(
         for piece in conversion.pieces():
             stream.write(piece)
         if not conversion.was_read:
-            raise UnreadableCapture(spec.path, problems[-1].message.removeprefix(f"{spec.path}: "))
+            raise UnreadableCapture(
+                spec.path, note.met()[-1].message.removeprefix(f"{spec.path}: ")
+            )
     return conversion.result()
 
 

@@ -33,7 +33,7 @@ from .latency import latency_by_session
 from .overhead import overhead
 from .overhead_results import OverheadResult
 from .progress import Progress
-from .results import InspectResult, Problem
+from .results import InspectResult, Problem, Problems
 from .select import Selector
 from .session_times import Times
 from .summary import inspect
@@ -89,14 +89,7 @@ def diff_captures(
     Raises UsageError where the selector cannot be understood, and NotEnoughData where clocks of
     hosts cannot be compared.
     """
-    problems: list[Problem] = []
-
-    def note(problem: Problem) -> None:
-        if problem not in problems:
-            problems.append(problem)
-            if on_problem is not None:
-                on_problem(problem)
-
+    note = Problems(on_problem)
     how = reading or Reading()
     first = _read(a, how, progress, note)
     second = _read(() if first.interrupted else b, how, progress, note)
@@ -108,7 +101,7 @@ def diff_captures(
         sessions=_sessions(first.flows, second.flows),
         overhead=_overhead(first.overhead, second.overhead),
         findings=_findings(first.inspected, second.inspected),
-        problems=tuple(problems),
+        problems=note.met(),
         interrupted=first.interrupted or second.interrupted,
     )
 

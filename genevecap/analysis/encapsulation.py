@@ -29,7 +29,7 @@ from .encapsulation_results import (
 )
 from .inputs import Inputs, read_into
 from .progress import Progress
-from .results import Problem
+from .results import Problem, Problems
 from .select import Selector
 from .shapes import ETHERNET_BYTES, Level, Sighting
 from .super_packets import SegmentCounts
@@ -107,13 +107,7 @@ def diff_encapsulations(
     outer_mtu_bytes: largest outer IP packet.
     Raises UsageError where the selector cannot be understood.
     """
-    problems: list[Problem] = []
-
-    def note(problem: Problem) -> None:
-        problems.append(problem)
-        if on_problem is not None:
-            on_problem(problem)
-
+    note = Problems(on_problem)
     if not specs:
         rows = [
             row
@@ -146,7 +140,7 @@ def diff_encapsulations(
         latency=hops,
         no_latency=no_latency,
         paths=inputs.read_paths(),
-        problems=tuple(problems),
+        problems=note.met(),
         interrupted=interrupted,
     )
 

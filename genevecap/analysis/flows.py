@@ -22,7 +22,7 @@ from .inputs import Inputs
 from .linking.legs import Sorter, Views
 from .progress import Progress
 from .redirects import SynSightings
-from .results import AmbientSummary, Problem
+from .results import AmbientSummary, Problem, Problems
 from .roles import PointRole, RoleSigns
 from .run_clocks import run_clocks
 from .select import Selector
@@ -63,12 +63,7 @@ def flows(
     """
     helps = helps or Helps()
     settings, selector = settings or DecodeSettings(), selector or Selector()
-    problems: list[Problem] = []
-
-    def note(problem: Problem) -> None:
-        problems.append(problem)
-        if on_problem is not None:
-            on_problem(problem)
+    note = Problems(on_problem)
 
     def read(tell: Callable[[Problem], None]) -> Inputs:
         return Inputs(specs, settings, selector, tell, progress, points=PointTable(manifest))
@@ -122,7 +117,7 @@ def flows(
             outbound=len(mesh.outbound),
         ),
         findings=noted.summaries(paths),
-        problems=tuple(problems),
+        problems=note.met(),
         interrupted=interrupted,
     )
 

@@ -28,7 +28,7 @@ from .inputs import Batch, Inputs
 from .legs import Legs
 from .linking.legs import Sorter, Views
 from .progress import Progress
-from .results import Problem
+from .results import Problem, Problems
 from .roles import PointRole, RoleSigns
 from .round_trips import RoundTrips
 from .rows import Array
@@ -137,13 +137,7 @@ def _measure(
     times: dict[HopName, Times] | None = None,
 ) -> LatencyResult:
     """Read everything; times: gets the times of each hop by session, where that is wanted."""
-    problems: list[Problem] = []
-
-    def note(problem: Problem) -> None:
-        problems.append(problem)
-        if asked.on_problem is not None:
-            asked.on_problem(problem)
-
+    note = Problems(asked.on_problem)
     clocks = run_clocks(asked.inputs(_say_nothing), asked.helps.clocks)
     by_session = None if times is None else SessionTimes()
     run = _Run(asked.inputs(note), window_ns, clocks, by_session)
@@ -175,7 +169,7 @@ def _measure(
         matching=run.matching(),
         sessions=tuple(sessions),
         findings=run.noted.summaries(run.paths()),
-        problems=tuple(problems),
+        problems=note.met(),
         interrupted=interrupted,
     )
 

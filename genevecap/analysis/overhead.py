@@ -32,7 +32,7 @@ from .overhead_results import (
 )
 from .progress import Progress
 from .redirects import SynSightings
-from .results import Problem
+from .results import Problem, Problems
 from .roles import RoleSigns
 from .select import Selector
 from .shapes import Leg, Sighting, leg_of
@@ -131,13 +131,7 @@ def overhead(
     An input that cannot be read, or is damaged, is in `problems` (and told to `on_problem`).
     Raises UsageError where the selector cannot be understood.
     """
-    problems: list[Problem] = []
-
-    def note(problem: Problem) -> None:
-        problems.append(problem)
-        if on_problem is not None:
-            on_problem(problem)
-
+    note = Problems(on_problem)
     settings = settings or DecodeSettings()
     inputs = Inputs(
         specs, settings, selector or Selector(), note, progress, points=PointTable(manifest)
@@ -145,7 +139,7 @@ def overhead(
     counter = OverheadCounter(inputs.points, settings)
     interrupted = read_into(inputs, counter.update)
     return _Account(counter, inputs.points.names, mtu_bytes).result(
-        inputs.read_paths(), tuple(problems), interrupted
+        inputs.read_paths(), note.met(), interrupted
     )
 
 

@@ -12,7 +12,7 @@ from ..capture.spec import CaptureSpec
 from ..decode import DecodeSettings
 from .inputs import Inputs
 from .progress import Progress
-from .results import Problem
+from .results import Problem, Problems
 from .roles import PointRole, RoleSigns
 from .select import Selector
 
@@ -44,13 +44,7 @@ def list_points(
     An input that cannot be read, or is damaged, is in `problems` (and told to `on_problem` as it
     is met); the others go on.  An interrupt ends reading.
     """
-    problems: list[Problem] = []
-
-    def note(problem: Problem) -> None:
-        problems.append(problem)
-        if on_problem is not None:
-            on_problem(problem)
-
+    note = Problems(on_problem)
     inputs = Inputs(
         specs,
         settings or DecodeSettings(),
@@ -66,4 +60,4 @@ def list_points(
             signs.update(batch)
     except KeyboardInterrupt:
         interrupted = True
-    return PointsResult(points=signs.result(), problems=tuple(problems), interrupted=interrupted)
+    return PointsResult(points=signs.result(), problems=note.met(), interrupted=interrupted)

@@ -6,6 +6,7 @@ Names are CONTRACT's keys; times are int64 nanoseconds, sizes octets, addresses 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,6 +20,26 @@ class Problem:
     """`error` (the run ends in exit code 3) or `warning`."""
     message: str
     """One line, with the path."""
+
+
+class Problems:
+    """Problems of a run as they are met: a callable to tell them to."""
+
+    def __init__(self, on_problem: Callable[[Problem], None] | None = None) -> None:
+        """on_problem: is told each too, as it comes."""
+        self._met: list[Problem] = []
+        self._on_problem = on_problem
+
+    def __call__(self, problem: Problem) -> None:
+        """Note a problem; one that was noted already is the same, met by another reading."""
+        if problem not in self._met:
+            self._met.append(problem)
+            if self._on_problem is not None:
+                self._on_problem(problem)
+
+    def met(self) -> tuple[Problem, ...]:
+        """Return all of them so far, in the order in which they came."""
+        return tuple(self._met)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,7 @@ from .results import (
     OptionSummary,
     PointSummary,
     Problem,
+    Problems,
     StopCounts,
     StopLayerCount,
     TunnelSummary,
@@ -74,13 +75,7 @@ def inspect(
     is met); the others go on.  An interrupt ends reading, and what was gathered is returned.
     Raises UsageError where the selector cannot be understood.
     """
-    problems: list[Problem] = []
-
-    def note(problem: Problem) -> None:
-        problems.append(problem)
-        if on_problem is not None:
-            on_problem(problem)
-
+    note = Problems(on_problem)
     inputs = Inputs(
         specs,
         settings or DecodeSettings(),
@@ -115,7 +110,7 @@ def inspect(
         stop_layers=_stop_layers(tables),
         selected_packets=tables.selected(),
         flows=tables.flow_count(),
-        problems=tuple(problems),
+        problems=note.met(),
         interrupted=interrupted,
     )
 
