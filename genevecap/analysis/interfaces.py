@@ -129,6 +129,16 @@ class Named(NamedTuple):
     """What the name is, for people; empty where it is not known."""
 
 
+_ZTUNNEL_PODS = "ztunnel-"
+"""How the names of ztunnel's pods begin: its DaemonSet is called `ztunnel`."""
+
+
+def is_ztunnel_pod(name: Named) -> bool:
+    """Tell whether a point is a ztunnel pod's own device: kubectl names captures after pods."""
+    in_pod = name.namespace.lower().startswith(_ZTUNNEL_PODS)
+    return in_pod and name.interface in {None, "eth0"}
+
+
 @cache
 def _istio_devices() -> dict[str, Device]:
     return {device.name: device for mode in modes().values() for device in mode.devices}

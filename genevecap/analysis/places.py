@@ -15,7 +15,7 @@ from ..capture.linktypes import LINUX_SLL, NULL
 from ..capture.points import Point
 from ..capture.roles import Role
 from ..columns import TUNNEL_NAMES
-from .interfaces import LOOPBACK_IFINDEX, Named, ifindex, named
+from .interfaces import LOOPBACK_IFINDEX, Named, ifindex, is_ztunnel_pod, named
 from .point_traffic import Traffic
 from .signs import UNKNOWN_WAY, Address, Passage, PointSample, Tunnel
 
@@ -82,9 +82,6 @@ class Place:
 # --- one point alone -------------------------------------------------------------------------
 
 
-_ZTUNNEL_PODS = "ztunnel-"
-
-
 def judge_alone(index: int, point: Point, sample: PointSample) -> Place:
     """Return a point with what its name and its traffic decide without any other point.
 
@@ -119,8 +116,7 @@ def _by_itself(place: Place) -> None:
         place.own = ()
         place.decide(name.role, f"{name.interface}: {name.what}")
         return
-    if name.namespace.lower().startswith(_ZTUNNEL_PODS) and name.interface in {None, "eth0"}:
-        # kubectl names captures after pods, and ztunnel's DaemonSet names its pods so.
+    if is_ztunnel_pod(name):
         place.decide(Role.ZTUNNEL, f"{name.namespace}: a ztunnel pod, by its name")
         return
     if traffic.empty:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from genevecap.analysis.interfaces import ifindex, known_interface, named
+from genevecap.analysis.interfaces import ifindex, is_ztunnel_pod, known_interface, named
 from genevecap.capture.points import PointTable
 from genevecap.capture.spec import CaptureSpec
 
@@ -85,3 +85,18 @@ def test_interface_indexes():
     assert ifindex(point("x.pcap", "ifindex-12")) == 12
     assert ifindex(point("x.pcap", "eth0")) is None
     assert ifindex(point("x.pcap", None)) is None
+
+
+@pytest.mark.parametrize(
+    ("capture", "interface", "is_one"),
+    [
+        ("ztunnel-x7k2p.pcap", None, True),
+        ("ztunnel-x7k2p.pcapng", "eth0", True),
+        ("ztunnel-x7k2p.pcapng", "lo", False),
+        ("ztunnel-x7k2p.pcapng", "pistioout", False),
+        ("my-ztunnel-x7k2p.pcap", None, False),
+        ("ztunnel.pcap", None, False),
+    ],
+)
+def test_ztunnels_pods_are_known_by_their_names(capture, interface, is_one):
+    assert is_ztunnel_pod(named(point(capture, interface))) is is_one
