@@ -177,6 +177,21 @@ class Traffic:
                 return address
         return None
 
+    def plain_ways(self, *, inside: bool) -> dict[tuple[Address, Address], bool]:
+        """Return for pairs (source, destination) whether ztunnel sends such packets, or gets them.
+
+        On ztunnel's link every frame comes from its MAC address or goes to it.  Pairs that go both
+        ways, and HBONE, are left out.  inside: whether the point is on ztunnel's side of the link.
+        """
+        ways: dict[tuple[Address, Address], set[bool]] = {}
+        for talk in self.sample.talks:
+            mac, sent = _side(talk)
+            if talk.ttl == TUNNELLED or talk.hbone or (mac and not self._only_mac):
+                continue
+            by_ztunnel = mac == self._only_mac if mac else bool(sent) == inside
+            ways.setdefault((talk.source, talk.destination), set()).add(by_ztunnel)
+        return {pair: found.pop() for pair, found in ways.items() if len(found) == 1}
+
     def _way(self, side: Side) -> bool:
         """Tell the two directions of a link apart."""
         mac, sent = side

@@ -18,8 +18,8 @@ which node.  What a manifest says goes before all of it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ..addresses import address_text
 from ..capture.points import Point
@@ -59,6 +59,8 @@ class PointRole:
     packets: int
     evidence: tuple[str, ...]
     """Sentences; the first says why the role is believed."""
+    ztunnel_sends: Mapping[tuple[Address, Address], bool] = field(default_factory=dict)
+    """On ztunnel's link: by source and destination whether it sends such packets, or gets them."""
 
 
 class RoleSigns(PointSamples):
@@ -231,4 +233,7 @@ def _result(place: Place) -> PointRole:
         twin_of=place.twin_of,
         packets=place.point.packets,
         evidence=tuple(place.evidence),
+        ztunnel_sends=place.traffic.plain_ways(inside=place.role is Role.ZTUNNEL)
+        if place.role in {Role.ZTUNNEL, Role.ZTUNNEL_VETH}
+        else {},
     )

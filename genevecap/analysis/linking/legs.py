@@ -18,7 +18,7 @@ import numpy as np
 
 from ...addresses import address_text
 from ...ambient import HBONE_PORT, OUTBOUND_PORT, SNAT_ADDRESSES
-from ...ambient.iptables_geneve import OUTBOUND_VNI
+from ...ambient.iptables_geneve import INBOUND_VNI, OUTBOUND_VNI
 from ...capture.roles import Role
 from ..connections import Endpoint, Half
 from ..grouping import Connection
@@ -32,6 +32,7 @@ Correction = Callable[[int, Array], Array]
 """From (point index, times by its host's clock) to the times on the common clock."""
 
 _FIRST_CLIENT_PORT = 1024
+_ISTIO_VNIS = frozenset({INBOUND_VNI, OUTBOUND_VNI})
 _LOOPBACK_4 = 127
 _BETWEEN_NODES = frozenset({Role.UNDERLAY, Role.OVERLAY, Role.WIRE})
 _AT_POD = frozenset({Role.POD, Role.NODE_VETH, Role.GATEWAY})
@@ -113,6 +114,8 @@ class Sorter:
         self._self_callers = {c.client[:3] for c in hbone if same_address(c.client, c.server)}
         self._meshed_servers = {c.server[:3] for c in hbone}
         self._in_pod = any(self._shows_in_pod(c) for c in connections)
+        self._tunnelled = {h.point for c in connections for h in c.halves() if h.vnis & _ISTIO_VNIS}
+        """Points that show Istio's tunnels."""
 
     def sort(self, connections: Iterable[Connection]) -> list[Leg]:
         """Return the legs that these connections are."""
@@ -192,15 +195,42 @@ class Sorter:
     def _at_ztunnel(
         self, connection: Connection, seen: Sequence[PointRole], *, server_side: bool
     ) -> LegRole:
-        """Judge a connection that only ztunnel's own points saw: by whose addresses it serves."""
-        if any(role.role in _AT_ZTUNNEL for role in seen):
-            if server_side:
-                return LegRole.INBOUND
-            if connection.client[:3] in self._meshed_clients:
-                return LegRole.OUTBOUND
-            if connection.server[:3] in self._meshed_servers:
-                return LegRole.INBOUND
-        return LegRole.DIRECT
+        """Judge a connection that only ztunnel's own points saw.
+
+        What ztunnel gets is a client's own connection (or a plain caller's), what it sends is one
+        that it opened: for a server in the mesh, or out of it.
+        """
+        at_ztunnel = [role for role in seen if role.role in _AT_ZTUNNEL]
+        if not at_ztunnel:
+            return LegRole.DIRECT
+        meshed_client = connection.client[:3] in self._meshed_clients
+        meshed_server = connection.server[:3] in self._meshed_servers
+        told = (self._is_opened(connection, role) for role in at_ztunnel)
+        opened = next((one for one in told if one is not None), server_side or not meshed_client)
+        if opened:
+            return LegRole.INBOUND if server_side or meshed_server else LegRole.DIRECT
+        return LegRole.OUTBOUND if meshed_client else LegRole.DIRECT
+
+    def _is_opened(self, connection: Connection, role: PointRole) -> bool | None:
+        """Tell whether ztunnel opened a connection that its link shows, None where nothing tells.
+
+        Where SYNs come to ztunnel in Istio's tunnels, one outside of them is its own.  Else packets
+        of two addresses that go one way only say it; where they go both ways, as on a node with
+        client and server, who answers sooner does: ztunnel answers a SYN at its own link at once,
+        and takes as little to acknowledge the answer to a SYN of its own.
+        """
+        forward = connection.forward.get(role.index)
+        reverse = connection.reverse.get(role.index)
+        if role.index in self._tunnelled and forward is not None and forward.syn_ns is not None:
+            return not forward.vnis & _ISTIO_VNIS
+        way = role.ztunnel_sends.get((connection.client[:3], connection.server[:3]))
+        if way is not None or forward is None or reverse is None:
+            return way
+        syn, answer, acknowledged = forward.syn_ns, reverse.syn_ns, forward.handshake
+        if syn is None or answer is None or acknowledged is None:
+            return None
+        gaps = answer - syn, acknowledged - answer
+        return None if gaps[0] == gaps[1] else gaps[0] > gaps[1]
 
 
 # --- views -----------------------------------------------------------------------------------
