@@ -68,7 +68,7 @@ def _file_capture() -> type[Any]:
     import pyshark
     from pyshark.tshark.output_parser.tshark_xml import TsharkXmlParser
 
-    class Parser(TsharkXmlParser):  # type: ignore[misc]
+    class Parser(TsharkXmlParser):  # type: ignore[misc]  # pyshark has no types
         """Finds the packets in tshark's XML; what is made of each is the reader's matter.
 
         pyshark's own looks through all that has come with each read, which is too slow where a
@@ -84,7 +84,7 @@ def _file_capture() -> type[Any]:
             self,
             stream: asyncio.StreamReader,
             existing_data: bytes,
-            got_first_packet: bool = True,  # noqa: ARG002  pyshark's interface
+            got_first_packet: bool = True,  # noqa: ARG002 - pyshark's interface
         ) -> tuple[Any, bytes]:
             """Return the next packet; raise EOFError at the end of the output."""
             buffer, looked_at = self._buffer, 0
@@ -100,7 +100,7 @@ def _file_capture() -> type[Any]:
             del buffer[:end]
             return self._read_xml(packet), existing_data
 
-    class FileCapture(pyshark.FileCapture):  # type: ignore[misc]
+    class FileCapture(pyshark.FileCapture):  # type: ignore[misc]  # pyshark has no types
         """pyshark kills tshark at the end of its output: here tshark may end first.
 
         Only so is its exit code known, which tells a file that it cannot read from an empty one,
@@ -247,8 +247,7 @@ class TsharkRun(Generic[T]):
             asyncio.run(self._drive())
         except asyncio.CancelledError:
             pass
-        # Whatever pyshark raises must reach the caller's thread, not the console.
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - all must reach the caller's thread
             self._failure = error
         finally:
             self._put(None)

@@ -295,7 +295,7 @@ def _frame_info(packet: Any) -> Any:
 
 def _values(layer: Any, name: str) -> list[Any]:
     """Return all fields of a layer that have exactly this name."""
-    container = layer._all_fields.get(name)  # noqa: SLF001 (get_field() falls back to like names)
+    container = layer._all_fields.get(name)  # noqa: SLF001 - get_field() guesses
     return [] if container is None else list(container.all_fields)
 
 
@@ -341,7 +341,7 @@ def _last_next_header(layer: Any) -> int | None:
     """
     chain = sorted(
         (int(field.pos or 0), int(field.show, 0))
-        for name in layer._all_fields  # noqa: SLF001 (see _values)
+        for name in layer._all_fields  # noqa: SLF001 - see _values
         if name.startswith("ipv6.") and name.endswith("nxt")
         for field in _values(layer, name)
         if field.show

@@ -258,7 +258,7 @@ class ZstdSource(_Compressed):
         self._in_blocks = False
         self._has_checksum = False
 
-    def _more(self, wanted: int) -> bytes:  # noqa: ARG002  a block is given whole
+    def _more(self, wanted: int) -> bytes:  # noqa: ARG002 - a block is given whole
         if not self._left and not self._begin_part():
             self._done = True
             return b""

@@ -207,6 +207,6 @@ class FormatReader:
         """
         raise NotImplementedError
 
-    def frame_comments(self, row: int) -> list[str]:  # noqa: ARG002  for formats that have them
+    def frame_comments(self, row: int) -> list[str]:  # noqa: ARG002 - for formats that have them
         """Return the comments of one frame of the batch; formats without them have none."""
         return []

@@ -147,7 +147,7 @@ def _never_fail_to_encode() -> None:
     """Let a character that the terminal's encoding lacks appear as an escape, not as a crash."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError, OSError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # suppressed
 
 
 def _say(error: Exception) -> int:

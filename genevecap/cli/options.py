@@ -357,7 +357,7 @@ class OutputChoice:
     """A file; None is standard output."""
 
 
-def _output(*, format: str, output: str | None) -> OutputChoice:  # noqa: A002 (the option's name)
+def _output(*, format: str, output: str | None) -> OutputChoice:  # noqa: A002 - the option's name
     return OutputChoice(format=format, path=None if output == "-" else output)
 
 

@@ -48,7 +48,7 @@ class Style:
             return text
         from click import style
 
-        return style(text, **_COLOURS[role])  # type: ignore[arg-type]
+        return style(text, **_COLOURS[role])  # type: ignore[arg-type]  # of _COLOURS
 
     def heading(self, text: str, note: str = "") -> str:
         """Return the heading of a section, cut to the width, with a note in a lower voice."""
