@@ -100,6 +100,7 @@ def flows(
             roles=roles,
             bypass=around,
             paths=paths,
+            opened=opened,
             dropping=dropping_points(inputs.points.points),
         ),
     )

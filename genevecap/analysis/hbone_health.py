@@ -47,9 +47,11 @@ def note_mesh(noted: Noted, seen: MeshSeen) -> None:
 def note_hbone(noted: Noted, seen: MeshSeen) -> None:
     """Note what HBONE's handshakes show, and its retransmissions."""
     several = {role.index for role in seen.roles if role.role in _SEVERAL_PLACES}
+    certificates = _certificates(seen)
     again: list[tuple[int, Retransmissions, bool]] = []
     for h, leg in enumerate(seen.drafts.mesh.hbone):
-        _note_protection(noted, leg.connection, handshake_of(leg.connection))
+        read = next((certificates[n] for n in _isns(leg.connection) if n in certificates), None)
+        _note_protection(noted, leg.connection, handshake_of(leg.connection), read)
         _note_syns(noted, leg.connection, several)
         for forward in (True, False):
             found = retransmissions(leg.connection, forward=forward, without=several)
@@ -62,7 +64,24 @@ def note_hbone(noted: Noted, seen: MeshSeen) -> None:
 # --- protection ------------------------------------------------------------------------------
 
 
-def _note_protection(noted: Noted, connection: Connection, handshake: Handshake) -> None:
+def _certificates(seen: MeshSeen) -> dict[int, bool]:
+    """Return whether clients sent a certificate, as keys tell it, by the client's first number."""
+    opened = () if seen.opened is None else seen.opened.opened
+    return {
+        one.id.client_isn: one.client_certificate
+        for one in opened
+        if one.id.client_isn is not None and one.client_certificate is not None
+    }
+
+
+def _isns(connection: Connection) -> Iterator[int]:
+    return (half.isn for half in connection.forward.values() if half.isn is not None)
+
+
+def _note_protection(
+    noted: Noted, connection: Connection, handshake: Handshake, certificate: bool | None
+) -> None:
+    """Note how a connection is protected; certificate: whether keys show the client's."""
     client, server = handshake.client, handshake.server
 
     def note(code: str, words: str = "", *, forward: bool = True) -> None:
@@ -79,8 +98,10 @@ def _note_protection(noted: Noted, connection: Connection, handshake: Handshake)
         note("H01", _VERSIONS.get(server.version, f"version 0x{server.version:04x}"), forward=False)
     if client is not None and (unlike := list(_unlike_istio(handshake))):
         note("H02", ", ".join(unlike))
-    if handshake.client_certificate is False:
+    if certificate is None and handshake.client_certificate is False:
         note("H03", "inferred from the size of the client's second flight")
+    if certificate is False and server is not None and not server.resumed:
+        note("H03", "read with keys")
     if server is not None and server.group is not None:
         offered = client is not None and not POST_QUANTUM_GROUPS.isdisjoint(client.groups)
         words = _GROUPS.get(server.group, f"group 0x{server.group:04x}")

@@ -20,6 +20,7 @@ from .connections import Endpoint
 from .findings.noted import Noted
 from .flow_results import BypassSummary
 from .grouping import Connection
+from .hbone.results import HboneReading
 from .linking.legs import Leg, endpoint_address
 from .roles import PointRole
 from .sessions.draft import Draft, text
@@ -48,6 +49,8 @@ class MeshSeen:
     bypass: Sequence[BypassSummary]
     paths: Sequence[str]
     """Of the captures, as given, by their index."""
+    opened: HboneReading | None = None
+    """What keys opened."""
     dropping: frozenset[int] = frozenset()
     """Points whose capture reported drops."""
 

@@ -332,6 +332,7 @@ class _Run:
                 roles=roles,
                 bypass=bypass.find(mesh, drafts.used_direct, roles, paths),
                 paths=paths,
+                opened=opened,
                 dropping=dropping_points(self.inputs.points.points),
             ),
         )

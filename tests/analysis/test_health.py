@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import ssl
 import subprocess
 from collections import Counter
 from dataclasses import replace
@@ -31,6 +32,8 @@ from genevecap.capture.spec import CaptureSpec, on_one_clock
 from tests.build import hellos
 from tests.build.talks import ACK, RST, SYN, Talks, in_geneve, in_vxlan
 from tests.conftest import SAMPLES, recorded_set
+
+from .hbone.traffic import Session, tcp_packets, write_pcap
 
 SAMPLE_SETS = sorted(path.name for path in SAMPLES.iterdir() if path.is_dir())
 CLIENT, SERVER = "10.244.1.4", "10.244.2.5"
@@ -113,6 +116,38 @@ def test_what_a_handshake_shows(tmp_path, code, changed, words):
     assert words in detail
     assert found[code].frames[0].frame in {4, 5}
     assert troubles(found) <= {code}
+
+
+@pytest.mark.parametrize("sent", [True, False, None])
+def test_openssl_s_own_handshakes(tmp_path, sent):
+    """Not made by hand: TLS 1.3 with a certificate, with an empty one, and without."""
+    made = Session(tmp_path, tmp_path / "keys.txt", client_certificate=sent)
+    made.connect(1)
+    path = write_pcap(tmp_path / "a.pcap", tcp_packets(made.flights))
+    found = found_in(path)
+    assert troubles(found) == (set() if sent else {"H03"})
+    if not sent:
+        assert "inferred" in found["H03"].details[0]
+
+
+def test_openssl_s_own_tls_1_2(tmp_path):
+    made = Session(tmp_path, tmp_path / "keys.txt", version=ssl.TLSVersion.TLSv1_2)
+    path = write_pcap(tmp_path / "a.pcap", tcp_packets(made.flights))
+    found = found_in(path)
+    assert troubles(found) == {"H01"}
+    assert "TLS 1.2" in found["H01"].details[0]
+
+
+@needs_tshark
+@pytest.mark.parametrize("sent", [True, False])
+def test_keys_show_the_certificate(tmp_path, sent):
+    made = Session(tmp_path, tmp_path / "keys.txt", client_certificate=sent)
+    made.connect(1)
+    path = write_pcap(tmp_path / "a.pcap", tcp_packets(made.flights))
+    found = found_in(path, helps=Helps(keylogs=(str(tmp_path / "keys.txt"),)))
+    assert troubles(found) == (set() if sent else {"H03"})
+    if not sent:
+        assert "read with keys" in found["H03"].details[0]
 
 
 @needs_tshark

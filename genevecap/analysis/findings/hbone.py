@@ -50,10 +50,11 @@ class NoClientCertificate(Rule):
 
     code = "H03"
     severity = "warning"
-    message = "HBONE without a client certificate (inferred from sizes)"
+    message = "HBONE without a client certificate"
     explanation = (
-        "HBONE is authenticated by both sides. The client's answer to the handshake is too short "
-        "to hold a certificate, so the server cannot know who calls."
+        "HBONE is authenticated by both sides. Without the client's certificate the server cannot "
+        "know who calls. Keys show whether there was one; without keys that is inferred, and said "
+        "to be: the client's answer to the handshake is too short to hold one."
     )
     remedy = "Look who opens these connections; ztunnel, waypoints and gateways send a certificate."
     source = "RFC 8446 section 4.4; istio/ztunnel src/tls/workload.rs"

@@ -31,6 +31,8 @@ ARGUMENTS = ("-J", "tls http2")
 SILENCE_S = 60.0
 """Without a word for so long, tshark is taken to hang."""
 
+_FINISHED = 20
+"""Type of a handshake message (RFC 8446 section 4.4.4)."""
 DATA, HEADERS, RST_STREAM, CONTINUATION = 0, 1, 3, 9
 """HTTP/2 frame types (RFC 9113 section 6)."""
 END_STREAM, END_HEADERS, PADDED = 0x01, 0x04, 0x08
@@ -72,6 +74,10 @@ class Dissected:
     number: int = 0
     content_type: int | None = None
     """Of the content of its record; None where that could not be decrypted."""
+    certificates_bytes: int | None = None
+    """Of a Certificate message (RFC 8446 section 4.4.2), which may hold none; None without it."""
+    finished: bool = False
+    """Whether there is a Finished message."""
     frames: list[Http2Frame] = field(default_factory=list)
     damaged: bool = False
     """Whether what tshark wrote could not be understood."""
@@ -132,6 +138,10 @@ class _Reader:
             elif name == "tls.record.content_type":
                 # Of a sealed record tshark gives the opaque type first, this one only if it opens.
                 self._packet.content_type = int(attributes["show"])
+            elif name == "tls.handshake.certificates_length":
+                self._packet.certificates_bytes = int(attributes["show"])
+            elif name == "tls.handshake.type":
+                self._packet.finished |= int(attributes["show"]) == _FINISHED
         except (KeyError, ValueError):
             self._packet.damaged = True
 

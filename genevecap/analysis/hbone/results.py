@@ -110,6 +110,9 @@ class OpenedConnection:
     """Index of the capture point that all of it was read from."""
     streams: tuple[OpenedStream, ...]
     """CONNECT tunnels in the order they were opened."""
+    client_certificate: bool | None = None
+    """Whether the client sent one; a session that goes on needs none.  None where that was not
+    read."""
     incomplete: tuple[str, ...] = ()
     """What keeps it from being read to its end, one sentence each; empty where nothing does."""
     seen_as: tuple[tuple[str, str], ...] = ()

@@ -37,7 +37,7 @@ from .results import (
 )
 from .sightings import HELLO_BYTES, client_random
 
-_APPLICATION_DATA = 23
+_HANDSHAKE, _APPLICATION_DATA = 22, 23
 _SEALED_BYTES = 17
 """What a record is longer than its content: its type and the authentication tag (RFC 8446 5.2)."""
 _FOR = re.compile(r'(?:^|[;,])\s*for=("([^"]*)"|[^;,\s"]*)', re.IGNORECASE)
@@ -86,6 +86,8 @@ class ConnectionReader:
         self.id = identity
         self.tunnels: dict[int, Tunnel] = {}
         self.troubles: list[str] = []
+        self.client_certificate: bool | None = None
+        """Whether the client sent one, None where its handshake was not read to its end."""
         self._path = path
         self._on_data = on_data
         self._open_inner = open_inner
@@ -119,6 +121,11 @@ class ConnectionReader:
                 upward=upward,
             )
             return
+        if upward and packet.content_type == _HANDSHAKE and self.client_certificate is None:
+            if packet.certificates_bytes is not None:
+                self.client_certificate = packet.certificates_bytes > 0
+            elif packet.finished:
+                self.client_certificate = False
         if packet.content_type == _APPLICATION_DATA:
             self._opened_bytes[upward] += origin.record_bytes - _SEALED_BYTES
         for frame in packet.frames:
@@ -245,6 +252,7 @@ class ConnectionReader:
             streams=tuple(
                 self._stream(tunnel, inner.get(stream)) for stream, tunnel in self.tunnels.items()
             ),
+            client_certificate=self.client_certificate,
             incomplete=tuple(self.troubles),
             seen_as=seen_as,
         )

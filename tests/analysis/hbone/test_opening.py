@@ -100,6 +100,17 @@ def check_whole(reading, contents):
 
 
 @needs_tshark
+@pytest.mark.parametrize(("sent", "read_as"), [(True, True), (False, False), (None, False)])
+def test_whether_the_client_sent_a_certificate(tmp_path, keylog, sent, read_as):
+    """An empty Certificate, where the server asked and the client has none, is none."""
+    session = Session(tmp_path, keylog, client_certificate=sent)
+    session.connect(1)
+    path = write_pcap(tmp_path / "a.pcap", tcp_packets(session.flights))
+    (connection,) = read(path, keylog=keylog)[0].opened
+    assert connection.client_certificate is read_as
+
+
+@needs_tshark
 def test_everything_of_a_connection_is_read(session, tmp_path, keylog):
     path = write_pcap(tmp_path / "a.pcap", tcp_packets(session.flights))
     connection = check_whole(*read(path, keylog=keylog))

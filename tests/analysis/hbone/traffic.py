@@ -61,10 +61,19 @@ def _certificate() -> tuple[bytes, bytes]:
 class Session:
     """Two ends of one HBONE connection, and what each has sent so far.
 
-    keylog: where OpenSSL writes the secrets; alpn: what both offer.
+    keylog: where OpenSSL writes the secrets; alpn: what both offer; client_certificate: whether
+    the client sends one, None where the server does not ask for it.
     """
 
-    def __init__(self, folder, keylog, *, alpn=("h2",), version=ssl.TLSVersion.TLSv1_3):
+    def __init__(
+        self,
+        folder,
+        keylog,
+        *,
+        alpn=("h2",),
+        version=ssl.TLSVersion.TLSv1_3,
+        client_certificate=None,
+    ):
         certificate, key = _certificate()
         pem = folder / "server.pem"
         pem.write_bytes(key + certificate)
@@ -73,6 +82,11 @@ class Session:
         server.load_cert_chain(pem)
         client.check_hostname = False
         client.verify_mode = ssl.CERT_NONE
+        if client_certificate is not None:
+            server.verify_mode = ssl.CERT_OPTIONAL
+            server.load_verify_locations(cadata=certificate.decode())
+        if client_certificate:
+            client.load_cert_chain(pem)
         for context in (server, client):
             context.minimum_version = context.maximum_version = version
             context.set_alpn_protocols(list(alpn))
