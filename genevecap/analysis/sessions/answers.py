@@ -24,6 +24,7 @@ from ..linking.events import HboneRecords
 from ..linking.frames import FRAME_BYTES, RECORD_BYTES
 from ..linking.relay import WRAPPED_BYTES
 from ..records import HEADER_BYTES
+from ..rows import Array
 from .mesh import Address, LinkInputs, Mesh, client_hello_bytes
 
 _CONTROL = frozenset({26, 30, 34, 39, 50, 51})
@@ -36,8 +37,7 @@ _ENVOY_FIRST = range(52, 76)
 """Of one answer alone 52 to 66, with a SETTINGS acknowledgment up to 75."""
 _BAGGAGE_BYTES = 80
 _ENOUGH = 3
-"""Later answers that suffice where the first one cannot be told from what it shares a record with.
-"""
+"""Records that suffice where they are all there is: later answers, what may be handshakes."""
 _ALIKE_BYTES = 2
 _FLIGHT_BYTES = 60
 """By how much certificates of two servers of one mesh differ in length."""
@@ -123,18 +123,39 @@ def _passes_on(connection: Connection, records: HboneRecords, data_bytes: int | 
     if abs(data_bytes - wanted) > _ALIKE_BYTES:
         return False
     hellos = int((abs(records.up.length - wanted) <= _ALIKE_BYTES).sum())
-    flight = _flight_bytes(connection) + FRAME_BYTES + RECORD_BYTES
-    flights = int((abs(records.down.length - flight) <= _FLIGHT_BYTES).sum())
-    return flights >= max(hellos * _MOST_OF, 1)
+    flight = _flight_bytes(connection)
+    least = 1 if flight is not None else _ENOUGH  # tickets are of such lengths too
+    return _flights(records.down.length, flight) >= max(hellos * _MOST_OF, least)
 
 
-def _flight_bytes(connection: Connection) -> int:
-    """Return the octets of the server's part of the handshake: up to its first application data."""
+def _flights(lengths: Array, flight: int | None) -> int:
+    """Return how many records may hold a server's part of a handshake.
+
+    flight: octets of that of this connection, which is like the others; where it was not read, as
+    many as there are of about one length.
+    """
+    if flight is not None:
+        wrapped = flight + FRAME_BYTES + RECORD_BYTES
+        return int((abs(lengths - wrapped) <= _FLIGHT_BYTES).sum())
+    may_be = np.sort(lengths[(lengths >= _FLIGHTS[0]) & (lengths <= _FLIGHTS[1])])
+    alike = np.searchsorted(may_be, may_be + _FLIGHT_BYTES, "right") - np.arange(len(may_be))
+    return int(alike.max(initial=0))
+
+
+def _flight_bytes(connection: Connection) -> int | None:
+    """Return the octets of the server's part of the handshake, None where it was not all read."""
     for half in connection.reverse.values():
-        if half.records is not None and len(half.records.rows) >= 5 * _FLIGHT:
-            return sum(half.records.rows[1 : 5 * _FLIGHT : 5]) + _FLIGHT * HEADER_BYTES
-    return 0
+        rows = () if half.records is None else half.records.rows[: 5 * _FLIGHT]
+        ends = [
+            begin + HEADER_BYTES + length
+            for length, begin in zip(rows[1::5], rows[2::5], strict=True)
+        ]
+        if len(ends) == _FLIGHT and [0, *ends[:-1]] == list(rows[2::5]):
+            return ends[-1]
+    return None
 
 
+_FLIGHTS = (700, 2500)
+"""Octets of such a handshake with one certificate, or with a short chain of them."""
 _FLIGHT = 3
 """ServerHello, ChangeCipherSpec, and the rest of the handshake in one encrypted record."""

@@ -14,7 +14,7 @@ from genevecap.analysis.grouping import Connection
 from genevecap.analysis.linking.events import HboneRecords, RecordColumns
 from genevecap.analysis.sessions.answers import far_end
 from genevecap.capture.spec import CaptureSpec, on_one_clock
-from tests.analysis.linking.truth import compare
+from tests.analysis.linking.truth import VARIANTS, compare, write_variant
 from tests.conftest import ROOT, recorded_set
 
 CLIENTS = ("cli", "cli2")
@@ -38,6 +38,19 @@ def test_what_stands_between_is_known_from_the_clients_side(name, names):
     between = [s for s in found.result.sessions if s.kind in {"waypoint", "multi-network"}]
     assert len(between) > 40
     assert len(told) == (0 if "nB" in names else len(between))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", ["ztunnel-1.31-waypoint", "ztunnel-1.31-multinetwork"])
+def test_what_stands_between_is_known_from_cut_frames(name, variant, tmp_path):
+    folder = recorded_set(name)
+    paths = [p for p in write_variant(folder, tmp_path, variant) if p.stem in CLIENTS]
+    found = compare(paths, folder)
+    assert found.kinds == []
+    for flow in (f for f in found.truth["flows"] if f["conn2"] is not None):
+        (session,) = [s for s in found.result.sessions if s.client == flow["conn1"]["client"]]
+        (hbone,) = [leg for leg in session.legs if leg.role == "hbone"]
+        assert (hbone.source, hbone.destination) == (flow["conn2"]["client"], flow["conn2"]["dst"])
 
 
 def test_what_stands_between_is_known_in_the_sample():
@@ -99,9 +112,10 @@ def connection(hello=200, flight=(122, 1, 849)):
         (result.reverse, (server, client), (22, 20, 23), flight),
     ):
         half = Half(0, 0, 1, True, *ends, 1, 0)
-        rows = array("q")
+        rows, begin = array("q"), 0
         for kind, length in zip(types, lengths, strict=True):
-            rows.extend((kind, length, 5 * len(rows), 0, 0))
+            rows.extend((kind, length, begin, 0, 0))
+            begin += 5 + length
         half.records = Rows(rows)
         side[0] = half
     return result
@@ -151,6 +165,16 @@ def test_an_envoy_is_known_by_its_answers(answers, later, told):
 )
 def test_a_gateway_is_known_by_the_handshakes_inside(data, flight, passes_on):
     found = far_end(connection(), records((72, 1725, 57), data=data, later=(flight, 29)))
+    assert found is not None
+    assert found.passes_on is passes_on
+
+
+@pytest.mark.parametrize(("flights", "passes_on"), [(3, True), (1, False)])
+def test_where_the_handshake_was_cut_many_handshakes_inside_tell(flights, passes_on):
+    cut = connection(flight=(122, 1, 849))
+    del cut.reverse[0].records.rows[10:]
+    inside = [1013 + n for n in range(flights)]
+    found = far_end(cut, records((72, 57), data=231, later=(*inside, 29)))
     assert found is not None
     assert found.passes_on is passes_on
 
