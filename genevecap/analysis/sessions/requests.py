@@ -29,12 +29,12 @@ import numpy as np
 from ..hbone.results import ConnectionId, DataPiece, StreamId
 from ..linking.matching import balance
 
-MOST_EXCHANGES = 1 << 17
+MOST_EXCHANGES = 1 << 16
 """Exchanges that are kept; of later ones nothing is said."""
 
 _HEAD_BYTES = 16_384
-_MOST_LINES = 100
-_CANDIDATES = 64
+_MOST_LINES = 48
+_CANDIDATES = 32
 _MOST_LOG = 12.0
 _ALONE = 0.02
 _LEAST_SCALE_NS = 200_000
@@ -223,12 +223,13 @@ def _weigh(
     np.minimum.at(least, row_of, spent)
     scale = max(float(np.median(least[np.isfinite(least)])), _LEAST_SCALE_NS)
     log_weight = -_TEMPER * (spent - least[row_of]) / scale
+    tells = [{line: telling[line] for line in row.lines if telling.get(line)} for row in rows]
+    of_row = [sum(lines.values()) for lines in tells]
     shared = []
     for index, (r, c) in enumerate(pairs):
-        known = [line for line in rows[r].lines if line in telling]
-        both = [telling[line] for line in known if line in columns[c].lines]
-        shared.append(sum(value > 0 for value in both))
-        log_weight[index] += 2 * sum(both) - sum(telling[line] for line in known)
+        both = [tells[r][line] for line in tells[r].keys() & columns[c].lines]
+        shared.append(len(both))
+        log_weight[index] += 2 * sum(both) - of_row[r]
     return np.exp(np.clip(log_weight, -_MOST_LOG, _MOST_LOG)), shared
 
 
