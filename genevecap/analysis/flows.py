@@ -14,9 +14,8 @@ from .connections import ConnectionTracker, connection_tracker, too_many
 from .findings.noted import Noted
 from .flow_results import FlowsResult, Found
 from .grouping import Connection, group
-from .hbone_health import note_mesh
-from .health import MeshSeen, dropping_points
-from .health_counts import note_port
+from .health import MeshSeen, dropping_points, note_mesh
+from .health.counts import note_port
 from .helps import Helps
 from .inputs import Inputs
 from .linking.legs import Sorter, Views

@@ -17,8 +17,8 @@ from .connections import ConnectionTracker, connection_tracker, too_many
 from .findings.noted import Noted
 from .flow_results import SessionSummary
 from .grouping import group
-from .hbone_health import note_mesh
-from .health import MeshSeen, dropping_points
+from .health import MeshSeen, dropping_points, note_mesh
+from .health.slow_proxies import note_slow
 from .helps import Helps
 from .hop_order import chains, in_travel_order
 from .hop_results import Hop, LatencyResult, Matching
@@ -48,7 +48,6 @@ from .sessions.residence import Residence
 from .sidebyside import SideBySide
 from .sightings import HBONE, BatchSegments
 from .signs import SYNS_KEPT
-from .slow_proxies import note_slow
 from .summary import capture_summary
 
 

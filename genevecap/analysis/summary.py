@@ -29,7 +29,7 @@ from ..decode import DecodeSettings
 from ..decode.layers import layer_name, protocol_name
 from ..decode.options import class_name, option_name
 from .findings.noted import Noted
-from .health_counts import note_node_local, note_port
+from .health.counts import note_node_local, note_port
 from .inputs import Inputs, InputState
 from .progress import Progress
 from .redirects import SynSightings

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Health of an Istio ambient mesh: whether traffic is intercepted, and whether HBONE gets through.
 
-`health` finds them, from connections and sessions; absence is accused only where the points that
-would show the contrary were captured.
+`analysis.health` finds them, from connections and sessions; absence is accused only where the
+points that would show the contrary were captured.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ class LostInZtunnel(Rule):
 
     code = "A02"
     severity = "error"
-    message = "SYNs enter istioout, and ztunnel does not answer them"
+    message = "SYNs enter istioout, and nothing of them leaves ztunnel"
     explanation = (
-        "The node sends the client's SYN to ztunnel through istioout, and again, but nothing of "
-        "the connection comes back past ztunnel's own link, which was captured: the client hangs "
-        "until it gives up."
+        "The node sends the client's SYN to ztunnel through istioout, but past ztunnel's own link, "
+        "which was captured, nothing comes back, or ztunnel takes the connection and opens none "
+        "for it: neither HBONE nor a plain one. The client hangs until it gives up."
     )
     remedy = (
-        "Look for ztunnel's pod: whether it runs, whether pistioout and pistioin exist in it with "
-        "the same UDP port as the node's devices, and whether its TPROXY rules are there."
+        "Look for ztunnel's pod: whether it runs and knows the destination, whether pistioout and "
+        "pistioin exist in it with the same UDP port as the node's devices, and whether its TPROXY "
+        "rules are there."
     )
     source = "istio/istio cni/pkg/ambient/net_linux.go (1.18 to 1.20)"
     display_filter = "geneve.vni == 1001 && tcp.flags.syn == 1"

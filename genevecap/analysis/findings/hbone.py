@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Protection and health of HBONE connections, from their handshakes and retransmissions.
 
-`hbone_health` finds them.
+`health.hbone` finds them.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import accumulate
 
-from .connections import Half
-from .grouping import Connection
-from .records import Repeat
+from ..connections import Half
+from ..grouping import Connection
+from ..records import Repeat
 
 _ROUND_TRIP_NS = 200_000
 """Where the handshake was not seen: no network takes less, and to see a packet twice takes less."""

@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from ..capture.roles import Role
-from ..decode.tls_hellos import POST_QUANTUM_GROUPS, TLS_1_2, TLS_1_3, X25519MLKEM768
-from .findings.noted import Noted
-from .grouping import Connection
-from .hbone_hellos import Handshake, handshake_of
-from .health import MeshSeen, connection_filter, note_health, pair_text, payload_frames
+from ...capture.roles import Role
+from ...decode.tls_hellos import POST_QUANTUM_GROUPS, TLS_1_2, TLS_1_3, X25519MLKEM768
+from ..findings.noted import Noted
+from ..grouping import Connection
+from ..sessions.draft import Draft
+from .hellos import Handshake, handshake_of
 from .retransmissions import Retransmissions, retransmissions
+from .seen import MeshSeen, Span, connection_filter, pair_text, payload_frames, span_of
 
 _SEVERAL_PLACES = frozenset({Role.ANY, Role.BRIDGE, Role.WIRE})
 """Points that may show one packet more than once."""
@@ -36,12 +37,6 @@ _GROUPS = {
     0x11ED: "SecP384r1MLKEM1024",
 }
 """IANA's TLS supported groups."""
-
-
-def note_mesh(noted: Noted, seen: MeshSeen) -> None:
-    """Note all that connections and sessions tell of a mesh."""
-    note_health(noted, seen)
-    note_hbone(noted, seen)
 
 
 def note_hbone(noted: Noted, seen: MeshSeen) -> None:
@@ -147,10 +142,6 @@ def _note_syns(noted: Noted, connection: Connection, several: set[int]) -> None:
             return
 
 
-_Span = tuple[int, int]
-"""From when to when, on the common clock."""
-
-
 def _note_retransmissions(
     noted: Noted, seen: MeshSeen, again: Sequence[tuple[int, Retransmissions, bool]]
 ) -> None:
@@ -166,9 +157,10 @@ def _note_retransmissions(
         words += f" at {names[half.point]}"
         if waits:
             longest_ns = max(end - begin for begin, end in waits)
-            held = sum(_meets(session, waits) for session in sessions[h])
             words += f", up to {longest_ns / 1e6:.1f} ms"
-            words += f", {held} session{'s' if held != 1 else ''} on it meanwhile"
+            if sessions[h]:
+                held = sum(_meets(session, waits) for session in sessions[h])
+                words += f", {held} session{'s' if held != 1 else ''} on it meanwhile"
         noted.note(
             "H06",
             packets=found.packets,
@@ -178,20 +170,33 @@ def _note_retransmissions(
         )
 
 
-def _meets(session: _Span, waits: Sequence[_Span]) -> bool:
+def _meets(session: Span, waits: Sequence[Span]) -> bool:
     """Tell whether a session was under way while something was missing."""
     return any(begin <= session[1] and session[0] <= end for begin, end in waits)
 
 
-def _sessions(seen: MeshSeen) -> dict[int, list[_Span]]:
-    """Return, by HBONE connection, from when to when its sessions were under way."""
-    views = seen.drafts.views
-    result: dict[int, list[_Span]] = defaultdict(list)
+def _sessions(seen: MeshSeen) -> dict[int, list[Span]]:
+    """Return, by HBONE connection, from when to when the sessions that are known used it.
+
+    Where neither keys nor the legs of sessions show them, there are none.
+    """
+    result: dict[int, list[Span]] = defaultdict(list)
     for draft in seen.drafts.all():
-        used = {h for h in (draft.hbone, draft.onward) if h is not None}
-        if used:
-            halves = draft.connection.halves()
-            first_ns = min(views.at(half.point, half.first_ns) for half in halves)
-            for h in used:
-                result[h].append((first_ns, seen.drafts.last_ns(draft.connection)))
+        span = _span(seen, draft)
+        if span is not None:
+            for h in {draft.hbone, draft.onward}:
+                if h is not None:
+                    result[h].append(span)
     return result
+
+
+def _span(seen: MeshSeen, draft: Draft) -> Span | None:
+    if draft.outbound is not None:
+        connection = draft.connection
+    elif draft.inbound is not None:
+        connection = seen.drafts.mesh.inbound[draft.inbound].connection
+    elif draft.stream is not None:
+        return draft.stream.connect_ns, draft.stream.end_ns
+    else:
+        return None
+    return span_of(seen, connection)

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..decode.tls_hellos import ClientHello, ServerHello, client_hello, server_hello
-from .connections import Half
-from .grouping import Connection
-from .records import (
+from ...decode.tls_hellos import ClientHello, ServerHello, client_hello, server_hello
+from ..connections import Half
+from ..grouping import Connection
+from ..records import (
     APPLICATION_DATA,
     CHANGE_CIPHER_SPEC,
     HANDSHAKE,

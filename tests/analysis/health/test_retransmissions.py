@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""analysis/retransmissions: sent again, overtaken, or seen twice."""
+"""analysis/health/retransmissions: sent again, overtaken, or seen twice."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ import pytest
 from genevecap.analysis import records
 from genevecap.analysis.connections import connection_tracker
 from genevecap.analysis.grouping import group
+from genevecap.analysis.health.retransmissions import retransmissions
 from genevecap.analysis.inputs import Inputs
-from genevecap.analysis.retransmissions import retransmissions
 from genevecap.analysis.select import Selector
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import DecodeSettings
+from tests.analysis.tracking import HBONE, SYN, SYN_ACK, Sighting, halves_of
 from tests.conftest import recorded_set
-
-from .tracking import HBONE, SYN, SYN_ACK, Sighting, halves_of
 
 MS = 1_000_000
 ROUND_TRIP_NS = 10 * MS

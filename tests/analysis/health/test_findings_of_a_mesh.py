@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Findings of `flows`: analysis/health, hbone_health, health_counts, slow_proxies.
+"""Findings of `flows` and `latency`: analysis/health.
+
+Modules: hbone, counts, sessions, unanswered, seen, slow_proxies.
 
 Each rule has a capture that shows it, one that does not, and on the recorded sets and samples
 nothing of severity warning or error is found but what `truth.json` says of them.
@@ -21,19 +23,18 @@ import pytest
 from genevecap.analysis.findings import rules
 from genevecap.analysis.findings.noted import Noted
 from genevecap.analysis.flows import flows
+from genevecap.analysis.health.slow_proxies import SLOW_NS, note_slow
 from genevecap.analysis.helps import Helps
 from genevecap.analysis.hop_results import Hop
 from genevecap.analysis.latency import latency
 from genevecap.analysis.session_times import Times
-from genevecap.analysis.slow_proxies import SLOW_NS, note_slow
 from genevecap.analysis.summary import inspect
 from genevecap.capture.manifest import Manifest
 from genevecap.capture.spec import CaptureSpec, on_one_clock
+from tests.analysis.hbone.traffic import Session, tcp_packets, write_pcap
 from tests.build import hellos
-from tests.build.talks import ACK, RST, SYN, Talks, in_geneve, in_vxlan
+from tests.build.talks import ACK, FIN, RST, SYN, Talks, in_geneve, in_vxlan
 from tests.conftest import SAMPLES, recorded_set
-
-from .hbone.traffic import Session, tcp_packets, write_pcap
 
 SAMPLE_SETS = sorted(path.name for path in SAMPLES.iterdir() if path.is_dir())
 CLIENT, SERVER = "10.244.1.4", "10.244.2.5"
@@ -180,15 +181,38 @@ def test_wireshark_s_filter_of_a_rule_shows_the_same_frame(tmp_path, code, chang
     assert all(9 <= number <= 16 for number in shown)
 
 
-def test_a_segment_that_is_sent_again_holds_up_its_sessions(tmp_path):
+def test_a_segment_that_is_sent_again(tmp_path):
+    """Whose sessions wait for it is not captured here."""
     talks = Talks()
     talk = hbone(talks, "ens5")
     talk.up(20, hellos.record(500)).up(21, hellos.record(95)).up(32, hellos.record(95), back=100)
     found = found_in(talks.write(tmp_path / "node.pcapng"))
     assert found["H06"].packets == 1
-    words = "1 of 7 packets up at node/ens5, up to 11.0 ms, 1 session on it meanwhile"
+    words = "1 of 7 packets up at node/ens5, up to 11.0 ms"
     assert found["H06"].details == (f"{CLIENT} > {SERVER}:15008: {words}",)
     assert [frame.frame for frame in found["H06"].frames] == [10]
+
+
+def test_sessions_that_wait_for_what_is_sent_again(tmp_path):
+    """Of two sessions on one connection the second one is under way meanwhile."""
+    talks = Talks()
+    own = session(talks, 0, 0, own=None)
+    session(talks, 1, 300, own=own).up(325, hellos.record(26), back=31)
+    found = found_in(talks.write(tmp_path / "cli.pcapng"))
+    assert found["H06"].packets == 1
+    assert "up to 14.7 ms, 1 session on it meanwhile" in found["H06"].details[0]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("ztunnel-1.24", "nA.any-sll2.pcap.gz"),
+        ("inpod", "nA.any-dumpcap.pcapng.gz"),
+        ("iptables-geneve", "nA.any-dumpcap.pcapng.gz"),
+    ],
+)
+def test_packets_seen_at_every_interface_are_not_sent_again(folder, name):
+    assert troubles(found_in(recorded_set(folder) / name)) == set()
 
 
 def test_pings_keep_alives_and_sightings_at_several_points_are_no_retransmissions(tmp_path):
@@ -324,6 +348,47 @@ def test_syns_whose_answer_could_not_be_seen(tmp_path):
 def test_syns_that_were_answered_at_last(tmp_path):
     talks = Talks()
     istioout(talks, answered=True)
+    assert "A02" not in found_in(talks.write(tmp_path / "node.pcapng"), manifest=ROLES)
+
+
+def taken(talks, *, answered=False, onward=None, until_ms=4000):
+    """A client's connection that ztunnel takes through istioout; onward: what it opens for it."""
+    talk = talks.begin(
+        (CLIENT, 43000), (SERVER, 8080), "vethcli", "istioout", "vethzt",
+        wrap={"vethzt": in_geneve(1001)}, only={"istioout": True},
+    )  # fmt: skip
+    talk.up(0, flags=SYN)
+    talk.at, talk.wrap = ("vethcli", "vethzt"), {}
+    talk.down(0.5, flags=SYN | ACK).up(0.6, flags=ACK).up(1, b"GET / HTTP/1.1\r\n\r\n")
+    if onward is not None:
+        talks.begin(*onward, "vethzt").up(2, flags=SYN).up(1002, flags=SYN)
+    if answered:
+        talk.down(5, b"HTTP/1.1 200 OK\r\n\r\n")
+    talk.up(until_ms, flags=ACK | FIN).down(until_ms + 1, flags=ACK)
+
+
+def test_a_connection_that_ztunnel_takes_and_forgets(tmp_path):
+    talks = Talks()
+    taken(talks)
+    found = found_in(talks.write(tmp_path / "node.pcapng"), manifest=ROLES)
+    words = "ztunnel takes it, and opens nothing for it"
+    assert found["A02"].details == (f"{CLIENT}:43000 > {SERVER}:8080: {words}",)
+    assert found["A02"].packets == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"answered": True},  # in memory, as on one node up to 1.20
+        {"onward": ((CLIENT, 50000), (SERVER, 15008))},
+        {"onward": (("10.244.1.6", 50000), (SERVER, 15008))},  # shared with another pod
+        {"onward": ((CLIENT, 50000), (SERVER, 8080))},  # passed through
+        {"until_ms": 500},  # given up before ztunnel could
+    ],
+)
+def test_a_connection_that_goes_on_from_ztunnel(tmp_path, options):
+    talks = Talks()
+    taken(talks, **options)
     assert "A02" not in found_in(talks.write(tmp_path / "node.pcapng"), manifest=ROLES)
 
 

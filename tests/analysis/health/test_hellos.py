@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""analysis/hbone_hellos: what handshakes of HBONE show without keys, TLS 1.3 and others."""
+"""analysis/health/hellos: what handshakes of HBONE show without keys, TLS 1.3 and others."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 
 from genevecap.analysis.grouping import group
-from genevecap.analysis.hbone_hellos import handshake_of
+from genevecap.analysis.health.hellos import handshake_of
+from tests.analysis.tracking import HBONE, SYN_ACK, halves_of, stream
 from tests.build import hellos
-
-from .tracking import HBONE, SYN_ACK, halves_of, stream
 
 
 def handshake(up, down=None, **options):

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..addresses import address_text, endpoint_text, parse_address
-from ..ambient import SNAT_ADDRESSES
-from ..ambient.iptables_geneve import INBOUND_VNI, OUTBOUND_VNI, IptablesGeneve
-from ..columns import TunnelKind
-from ..decode.settings import GENEVE_PORT
-from .findings.noted import Noted
-from .tables import SummaryTables, TunnelCount
+from ...addresses import address_text, endpoint_text, parse_address
+from ...ambient import SNAT_ADDRESSES
+from ...ambient.iptables_geneve import INBOUND_VNI, OUTBOUND_VNI, IptablesGeneve
+from ...columns import TunnelKind
+from ...decode.settings import GENEVE_PORT
+from ..findings.noted import Noted
+from ..tables import SummaryTables, TunnelCount
 
 _MODES = frozenset({IptablesGeneve.name, "mixed"})
 _MOST_FLOWS = 1_000
