@@ -2,27 +2,21 @@
 """HBONE of a whole run: each connection once, and what passes through relays.
 
 A waypoint ends HBONE and begins it anew; an east-west gateway passes HBONE on that was inside
-HBONE.  Both are pods that get HBONE and send it, which ordinary pods do too; what tells them is
-that as many octets leave as came in: of application data with a waypoint, of whole streams with a
-gateway.  Application data then counts once, and inside the outer connection TLS and HTTP/2 are
-billed a second time.
+HBONE (`relays` tells them).  Where all that came in is seen to leave again, application data counts
+once, and what TLS and HTTP/2 cost inside the outer connection of a gateway is billed a second time.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..ambient import HBONE_PORT
 from .billing import LegBill
 from .hbone_bytes import HboneBytes, HboneMeter
+from .relays import Relay, by_hellos, by_octets, went_on
 from .shapes import Leg
-
-_WAYPOINT_TOLERANCE = 0.25
-"""Both sides are estimates, and a waypoint adds headers of its own."""
-_GATEWAY_TOLERANCE = 0.05
-"""What a gateway passes on is the same octets; one side of the comparison is counted."""
 
 Address = tuple[int, int, int]
 _Figure = Callable[[HboneBytes], int]
@@ -40,6 +34,7 @@ class HboneAccount:
             if leg not in best or meter.quality > best[leg].quality:
                 best[leg] = meter
         self._host_only = {bill.leg: bill.host_only for bill in bills}
+        self._meters = best
         self._found: dict[Leg, HboneBytes] = {}
         for leg, meter in best.items():
             self._found[leg] = meter.result(True)
@@ -76,15 +71,28 @@ class HboneAccount:
     def _relay(self, before: Sequence[Leg], behind: Sequence[Leg]) -> None:
         """Look whether what goes into an address comes out of it again, in both directions."""
         data = self._sums(before, _application)
-        streams, behind_data = self._sums(behind, _stream), self._sums(behind, _application)
-        passed_on = _distance(data, streams) < _distance(data, behind_data)
-        if passed_on and _near(data, streams, _GATEWAY_TOLERANCE):
-            # The inner connections go on as they are: what they cost there they cost here too.
-            self._uncounted |= {way for leg in before for way in (leg, leg.reversed())}
-            for leg in behind:
-                self._inside += (_once_more(self._found[each]) for each in (leg, leg.reversed()))
-        elif not passed_on and _near(data, behind_data, _WAYPOINT_TOLERANCE):
+        behind_data, streams = self._sums(behind, _application), self._sums(behind, _stream)
+        relay = self._by_hellos(before, behind)
+        if relay is None:
+            relay = by_octets(data, behind_data, streams)
+        if relay is None or not went_on(relay, data, behind_data, streams):
+            return
+        if relay is Relay.WAYPOINT:
             self._uncounted |= {way for leg in behind for way in (leg, leg.reversed())}
+            return
+        # The inner connections go on as they are: what they cost there they cost here too.
+        self._uncounted |= {way for leg in before for way in (leg, leg.reversed())}
+        for leg in behind:
+            self._inside += (_once_more(self._found[each]) for each in (leg, leg.reversed()))
+
+    def _by_hellos(self, before: Sequence[Leg], behind: Sequence[Leg]) -> Relay | None:
+        hellos = [self._meters[leg].hello_bytes for leg in behind if leg in self._meters]
+        into = [self._meters[leg].hello_like for leg in before if leg in self._meters]
+
+        def wrapped(lengths: Collection[int]) -> int:
+            return sum(counts[length] for counts in into for length in lengths)
+
+        return by_hellos([hello for hello in hellos if hello is not None], wrapped)
 
     def _sums(self, legs: Sequence[Leg], what: _Figure) -> list[int]:
         """Return a figure up and down, over connections."""
@@ -100,17 +108,6 @@ def _application(found: HboneBytes) -> int:
 
 def _stream(found: HboneBytes) -> int:
     return found.tls_bytes + found.http2_bytes + found.application_bytes
-
-
-def _distance(some: Sequence[int], others: Sequence[int]) -> int:
-    return sum(abs(one - other) for one, other in zip(some, others, strict=True))
-
-
-def _near(some: Sequence[int], others: Sequence[int], tolerance: float) -> bool:
-    return all(
-        min(one, other) > 0 and abs(one - other) <= tolerance * max(one, other)
-        for one, other in zip(some, others, strict=True)
-    )
 
 
 def _once_more(found: HboneBytes) -> HboneBytes:

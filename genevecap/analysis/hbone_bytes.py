@@ -23,6 +23,7 @@ from statistics import median_low
 from ..decode.tls_records import (
     APPLICATION_DATA,
     CHANGE_CIPHER_SPEC,
+    HANDSHAKE,
     HEADER_BYTES,
     TlsRecords,
 )
@@ -55,6 +56,8 @@ _RESET_BYTES = 13
 _DOUBT = 0.3
 """Share of the estimate by which it may be wrong besides: recordings with keys show that much."""
 
+_MOST_HELLO_BYTES = 2048
+"""Envoy's, with post-quantum key shares, have 1403 octets."""
 _CERTIFICATE_BYTES = 400
 """A record this long holds a certificate, with the rest of the flight or alone."""
 _FINISHED = (53, 69)
@@ -110,6 +113,10 @@ class HboneMeter:
 
     def __init__(self) -> None:
         self.client, self.server = Direction(), Direction()
+        self.hello_bytes: int | None = None
+        """Length of the ClientHello's record, None where it was not seen."""
+        self.hello_like: Counter[int] = Counter()
+        """The client's other records that may hold another ClientHello, by length."""
         self._candidate: int | None = None
         """Content of the client's last record, if it may be a CONNECT."""
         self._connects: list[int] = []
@@ -139,6 +146,10 @@ class HboneMeter:
     # --- TLS ----------------------------------------------------------------------------------
 
     def _record(self, side: Direction, kind: int, length: int) -> None:
+        if side is self.client and length <= _MOST_HELLO_BYTES:
+            if kind == HANDSHAKE and self.hello_bytes is None:
+                self.hello_bytes = length
+            self.hello_like[length] += kind == APPLICATION_DATA
         if kind != APPLICATION_DATA:
             self._handshake(side, length)
             if kind == CHANGE_CIPHER_SPEC:

@@ -34,14 +34,14 @@ def account(*talks, host_only=False):
     return HboneAccount(meters, bills)
 
 
-def conversation(up, down):
-    """A connection with one stream that carries so much data."""
+def conversation(up, down, hello=200, less=0):
+    """A connection with one stream that carries so much data, each way so much less."""
     talk = Talk()
-    talk.handshake()
+    talk.handshake(hello)
     talk.say(True, 26)
     talk.say(False, 110)
-    talk.say(True, *(16_346 for _ in range(up)), 26)
-    talk.say(False, *(16_346 for _ in range(down)), 26)
+    for from_client, count in ((True, up), (False, down)):
+        talk.say(from_client, *(16_346 for _ in range(count - 1)), 16_346 - less, 26)
     return talk
 
 
@@ -55,6 +55,18 @@ def test_a_waypoints_data_counts_once():
     assert application(found, before) == 30 * (16_346 - 26)
     assert application(found, behind) == 0
     assert list(found.inside()) == []
+
+
+def test_a_waypoint_is_known_by_its_hello_where_octets_look_like_a_gateways():
+    """It sends on less than came; with what TLS costs that is as much as came."""
+    before, behind = leg(CLIENT, RELAY), leg(RELAY, SERVER)
+    talks = [(before, conversation(20, 10)), (behind, conversation(20, 10, less=2_500))]
+    assert list(account(*talks).inside())  # by octets alone
+    talks[1] = (behind, conversation(20, 10, hello=1403, less=2_500))
+    found = account(*talks)
+    assert list(found.inside()) == []
+    assert application(found, before) == 30 * (16_346 - 26)
+    assert application(found, behind) == 0
 
 
 def test_a_pod_that_gets_and_sends_something_else_is_no_waypoint():

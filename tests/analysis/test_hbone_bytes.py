@@ -33,9 +33,12 @@ class Talk:
             self.meter.update(from_client, self.next[from_client], data, len(data))
             self.next[from_client] += len(data)
 
-    def handshake(self):
-        """As ztunnel 1.31 and its peer write it (lengths of a recording with keys)."""
-        self.say(True, 200, kind=22)
+    def handshake(self, hello=200):
+        """As ztunnel 1.31 and its peer write it (lengths of a recording with keys).
+
+        hello: of the ClientHello; Envoy's has 1403.
+        """
+        self.say(True, hello, kind=22)
         self.say(False, 122, kind=22)
         self.say(False, 1, kind=20)
         self.say(False, 848)  # EncryptedExtensions to Finished

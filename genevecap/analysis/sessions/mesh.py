@@ -1,35 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is who in the mesh, as its connections show it, and what may be linked with what.
 
-An address that HBONE leads to and that opens HBONE itself stands between client and server.  If
-what it opens begins with a ztunnel's ClientHello, it passes the client's own TLS on, octet by
-octet: an east-west gateway (multi-network).  If it says hello itself, it ends the tunnel and
-builds another: a waypoint.  The lengths of ClientHellos tell them apart: ztunnel's (rustls) and
-Envoy's (BoringSSL, with post-quantum key shares) differ by a factor of several, and the capture
-itself shows what ztunnel's is, for a pod with an intercepted connection is behind one.
+Who stands between client and server is told by ClientHellos (`relays`), and the capture itself
+shows what ztunnel's is like, for a pod with an intercepted connection is behind one.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..connections import Half
 from ..grouping import Connection
 from ..linking.events import HboneRecords, LegEvents
 from ..linking.legs import Leg, LegRole, Views
-from ..linking.relay import WRAPPED_BYTES, relay
+from ..linking.relay import relay
 from ..records import HANDSHAKE
+from ..relays import Relay, by_hellos
 
 Address = tuple[int, int, int]
-
-_MOST_OF = 0.5
-
-_HELLO_TOLERANCE = 48
-"""ClientHellos of one program differ by this much at most (session tickets, server names)."""
-_ZTUNNEL_HELLO = (150, 420)
-"""Lengths that ztunnel's may have where no intercepted connection shows it (200 in 1.24, 1.31)."""
 
 
 def client_hello_bytes(connection: Connection) -> int | None:
@@ -86,35 +77,17 @@ class Mesh:
             size = client_hello_bytes(leg.connection)
             if size is not None:
                 hellos[leg.connection.client[:3]].append(size)
-        known = Counter(size for address in captured for size in hellos[address])
-        servers = {leg.connection.server[:3] for leg in self.hbone}
-        for address in {leg.connection.client[:3] for leg in self.hbone} - captured:
-            sizes = hellos[address]
-            if not sizes:
-                continue
-            like_ztunnel = all(_is_ztunnel(size, known) for size in sizes)
-            if not like_ztunnel:
-                (self.waypoints if address in servers else self.senders).add(address)
-            elif address in servers and self._passes_on(address, sizes):
-                self.gateways.add(address)
-
-    def _passes_on(self, address: Address, hellos: Sequence[int]) -> bool:
-        """Tell whether the ClientHellos that leave an address came to it inside HBONE.
-
-        A pod whose own connections were not captured has HBONE both ways too.
-        """
-        wanted = {size + WRAPPED_BYTES for size in hellos}
-        seen = 0
+        known = {size for address in captured for size in hellos[address]}
+        servers: dict[Address, list[Connection]] = defaultdict(list)
         for leg in self.hbone:
-            if leg.connection.server[:3] != address:
-                continue
-            counts = [
-                sum(length in wanted for length in half.records.rows[1::5])
-                for half in leg.connection.forward.values()
-                if half.records is not None
-            ]
-            seen += max(counts, default=0)
-        return seen >= max(len(hellos) * _MOST_OF, 1)
+            servers[leg.connection.server[:3]].append(leg.connection)
+        for address in {leg.connection.client[:3] for leg in self.hbone} - captured:
+            into = servers.get(address, [])
+            found = by_hellos(hellos[address], partial(_came, into), known)
+            if found is Relay.WAYPOINT:
+                (self.waypoints if into else self.senders).add(address)
+            elif found is Relay.GATEWAY:
+                self.gateways.add(address)
 
     def origin(self, address: Address) -> str:
         """Return who opened HBONE from an address, in CONTRACT's words."""
@@ -125,11 +98,20 @@ class Mesh:
         return "ztunnel"
 
 
-def _is_ztunnel(size: int, known: Counter[int]) -> bool:
-    if known:
-        return any(abs(size - other) <= _HELLO_TOLERANCE for other in known)
-    low, high = _ZTUNNEL_HELLO
-    return low <= size <= high
+def _came(connections: Sequence[Connection], lengths: Collection[int]) -> int:
+    """Return how many TLS records of these lengths the clients of connections sent."""
+    counts = (
+        max(
+            (
+                sum(length in lengths for length in half.records.rows[1::5])
+                for half in connection.forward.values()
+                if half.records is not None
+            ),
+            default=0,
+        )
+        for connection in connections
+    )
+    return sum(counts)
 
 
 class LinkInputs:
