@@ -65,7 +65,7 @@ format: $(STAMPS)/dev ## Format the code and fix what ruff can fix.
 COG := $(BIN)/cog -P -I tools
 
 # The pages that hold generated text. The text is what a command really prints.
-COGGED := README.md docs/index.md docs/quickstart.md docs/cli-reference.md
+COGGED := README.md docs/index.md docs/quickstart.md docs/cli-reference.md docs/findings.md
 
 .PHONY: docs
 docs: $(STAMPS)/dev ## Write the generated parts of the documentation anew.

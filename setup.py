@@ -23,6 +23,8 @@ KERNELS = (
     "genevecap.decode._kernel_security",
     "genevecap.decode._kernel_tunnels",
     "genevecap.decode._kernel_driver",
+    "genevecap.analysis._kernel_services",
+    "genevecap.analysis._kernel_answers",
     "genevecap.analysis._kernel_tables",
     "genevecap.analysis._kernel_streams",
     "genevecap.analysis._kernel_connections",

@@ -164,9 +164,17 @@ cdef extern from *:
     """
     #if defined(__GNUC__) || defined(__clang__)
     #define genevecap_prefetch(address) __builtin_prefetch(address)
+    #define genevecap_lowest_bit(bits) ((unsigned int)__builtin_ctz(bits))
     #else
     #define genevecap_prefetch(address) ((void)0)
+    static unsigned int genevecap_lowest_bit(unsigned int bits) {
+        unsigned int place = 0;
+        for (; !(bits & 1); bits >>= 1) place++;
+        return place;
+    }
     #endif
     """
     # A function that does nothing else is optimised away as a whole: use it where it matters.
     void genevecap_prefetch(const void *address) noexcept nogil
+    # Of a number that is not 0.
+    uint32_t genevecap_lowest_bit(uint32_t bits) noexcept nogil

@@ -60,8 +60,10 @@ TUNNEL_NAMES: dict[int, str] = {kind: kind.name.lower().replace("_", "-") for ki
 
 
 class Finding(IntFlag):
-    """Rules that the packet path itself checks: bits of `DecodedBatch.findings`.
+    """Rules about single packets: bits of `DecodedBatch.findings`.
 
+    Decoders set most of them, the reading of the capture C01.  What needs other packets, or what
+    many packets are sure to have, is added where packets are counted (`analysis.tables`).
     Name and text of each are in `genevecap.analysis.findings`.
     """
 
@@ -70,11 +72,31 @@ class Finding(IntFlag):
     G03 = 1 << 2
     G05 = 1 << 3
     G06 = 1 << 4
-    G08 = 1 << 5
-    G09 = 1 << 6
-    V01 = 1 << 7
-    V02 = 1 << 8
-    C01 = 1 << 9
+    G07 = 1 << 5
+    G08 = 1 << 6
+    G09 = 1 << 7
+    G10 = 1 << 8
+    G13 = 1 << 9
+    G14 = 1 << 10
+    G15 = 1 << 11
+    G17 = 1 << 12
+    G18 = 1 << 13
+    G19 = 1 << 14
+    V01 = 1 << 15
+    V02 = 1 << 16
+    V03 = 1 << 17
+    V04 = 1 << 18
+    V06 = 1 << 19
+    V07 = 1 << 20
+    V08 = 1 << 21
+    V09 = 1 << 22
+    V10 = 1 << 23
+    V11 = 1 << 24
+    C01 = 1 << 25
+    C03 = 1 << 26
+    C04 = 1 << 27
+    C05 = 1 << 28
+    C07 = 1 << 29
 
 
 class TcpOption(IntFlag):

@@ -59,6 +59,14 @@ def reference() -> None:
         print()
 
 
+def rules() -> None:
+    """Print a section for each rule: what it is, why it matters, what to do."""
+    from genevecap.analysis.findings import rules
+    from genevecap.reports.rules import markdown
+
+    print("\n".join(markdown(list(rules().values()))))
+
+
 def _commands(
     command: click.Command, parent: click.Context | None, name: str = PROGRAM
 ) -> Iterator[tuple[list[str], click.Context]]:

@@ -124,6 +124,13 @@ def modes() -> dict[str, type[RedirectMode]]:
     return dict(sorted(_BY_NAME.items()))
 
 
+def own_vnis(mode: str) -> frozenset[int]:
+    """Return the VNIs of Istio's own tunnels in a mode, in CONTRACT's words."""
+    return frozenset(
+        vni for name, each in modes().items() if mode in {name, "mixed"} for vni in each.vnis
+    )
+
+
 def recognise(signs: Signs) -> tuple[str, tuple[str, ...]]:
     """Return (mode, evidence) in CONTRACT's words.
 

@@ -6,10 +6,10 @@
 # and its number plus one, so that a probe touches no row but the right one, and slots can be moved
 # without one; at most half of them are taken.  Width 0 means slots alone.
 
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
-from genevecap._kernel_columns cimport genevecap_prefetch
+from genevecap._kernel_columns cimport BatchColumns, TunnelColumns, genevecap_prefetch
 
 cdef enum:
     KEY_WORDS = 6
@@ -71,6 +71,44 @@ cdef inline Key key_of(uint64_t seed, const uint64_t *row, uint64_t key_bits) no
 
 cdef inline uint64_t pack(int32_t high, uint32_t low) noexcept nogil:
     return <uint64_t><uint32_t>high << 32 | low
+
+
+cdef enum:
+    PORT_MASK = 0x1FFFF
+    PORT_WIDTH = 17
+
+
+cdef inline void flow_key(uint64_t seed, Key *k, const BatchColumns *c, Py_ssize_t row) noexcept nogil:
+    """Make the key of the innermost flow of a frame: with the VNI of the tunnel around it."""
+    cdef uint32_t start = c.rows.tunnel_start[row]
+    cdef uint32_t around = c.rows.tunnel_count[row]
+    cdef uint32_t version = c.rows.inner_version[row]
+    while around and c.tunnels.header_offset[start + around - 1] > c.rows.inner_offset[row]:
+        around -= 1
+    k.source_hi = c.rows.inner_source_hi[row]
+    k.source_lo = c.rows.inner_source_lo[row]
+    k.destination_hi = c.rows.inner_destination_hi[row]
+    k.destination_lo = c.rows.inner_destination_lo[row]
+    k.words = (
+        (<uint64_t>(c.rows.inner_source_port[row] + 1) & PORT_MASK) << PORT_WIDTH
+        | (<uint64_t>(c.rows.inner_destination_port[row] + 1) & PORT_MASK)
+    )
+    k.kind = pack(
+        c.tunnels.vni[start + around - 1] if around else -1,
+        version << 8 | c.rows.inner_protocol[row],
+    )
+    k.hash = hash_of(seed, k)
+
+
+cdef inline void tunnel_key(uint64_t seed, Key *k, const TunnelColumns *c, Py_ssize_t t) noexcept nogil:
+    """Make the key of a row of the tunnel table."""
+    k.source_hi = c.source_hi[t]
+    k.source_lo = c.source_lo[t]
+    k.destination_hi = c.destination_hi[t]
+    k.destination_lo = c.destination_lo[t]
+    k.words = pack(c.vni[t], c.destination_port[t])
+    k.kind = <uint64_t>c.kind[t] << 16 | <uint64_t>c.version[t] << 8 | <uint64_t>c.depth[t]
+    k.hash = hash_of(seed, k)
 
 
 cdef inline int make_room(Table *t, uint32_t room) except -1:
@@ -180,16 +218,26 @@ cdef inline uint64_t *likely_row(Table *t, uint32_t hash) noexcept nogil:
 
 
 # The word `ports` of a flow holds both ports plus one and, above PORT_BITS, which are the key, the
-# number of its last tunnel plus one.
-cdef struct FlowRow:
-    uint64_t source_hi
-    uint64_t source_lo
-    uint64_t destination_hi
-    uint64_t destination_lo
-    uint64_t ports
-    uint64_t kind
-    uint64_t packets
-    uint64_t wire_bytes
+# number of its last tunnel plus one.  A row fills one cache line.
+cdef extern from *:
+    """
+    typedef struct {
+        uint64_t source_hi, source_lo, destination_hi, destination_lo, ports, kind;
+        uint64_t packets : 40, changes : 24;
+        uint64_t wire_bytes : 48, source_port : 16;
+    } genevecap_flow_row;
+    """
+    ctypedef struct FlowRow "genevecap_flow_row":
+        uint64_t source_hi
+        uint64_t source_lo
+        uint64_t destination_hi
+        uint64_t destination_lo
+        uint64_t ports
+        uint64_t kind
+        uint64_t packets
+        uint64_t changes  # packets from another outer source port than the one before
+        uint64_t wire_bytes
+        uint64_t source_port  # of the tunnel header that it was in last
 
 
 cdef struct TunnelRow:
@@ -206,8 +254,22 @@ cdef struct TunnelRow:
     uint64_t option_packets
     int64_t first_ns
     int64_t last_ns
+    uint16_t least_port
+    uint16_t most_port
+    uint32_t services
+    int64_t frame
+    int32_t capture
+    int32_t has_ports
 
 ctypedef TunnelRow *TunnelRef
+
+
+cdef inline FlowRow *flow_row(Table *flows, uint64_t number) noexcept nogil:
+    return <FlowRow *>(flows.rows + number * LINE_WORDS)
+
+
+cdef inline TunnelRow *tunnel_row(Table *tunnels, uint64_t number) noexcept nogil:
+    return <TunnelRow *>(tunnels.rows + number * 2 * LINE_WORDS)
 
 
 cdef inline int largest_tunnel_first(const void *one, const void *other) noexcept nogil:

@@ -24,21 +24,24 @@ from cython.cimports.genevecap._kernel_columns import (
     bind_decoded,
     bind_frames,
     check_rows,
+    genevecap_lowest_bit,
 )
-from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from cython.cimports.libc.stdlib import calloc, free, malloc, qsort, realloc
+from cython.cimports.genevecap.analysis._kernel_answers import (
+    all_tunnels,
+    largest,
+    scattered_flows,
+    tcp_directions,
+    tunnel_count_of,
+)
+from cython.cimports.genevecap.analysis._kernel_services import service_of
+from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from cython.cimports.libc.stdlib import calloc, free, realloc
 from cython.cimports.libc.string import memset
 
 from ..columns import MAX_TUNNELS as MOST_TUNNELS
-from .tables import (
-    FIRST_FRAMES,
-    FindingCount,
-    FlowCount,
-    OptionCount,
-    StopCount,
-    TunnelCount,
-    flow_order,
-)
+from ..columns import Finding, Stop, TunnelKind
+from . import tables
+from .tables import FindingCount, Move, OptionCount, StopCount
 
 NO_TIME = cython.declare(int64_t, -0x7FFFFFFFFFFFFFFF - 1)
 SEED = cython.declare(uint64_t, hash("genevecap") & 0xFFFFFFFFFFFFFFFF)
@@ -55,37 +58,23 @@ FLOW_WORDS = cython.declare(uint32_t, 8)
 TCP = cython.declare(uint64_t, 6)
 TUNNEL_WORDS = cython.declare(uint32_t, 16)
 
+FIRST_FRAMES = cython.declare(uint32_t, tables.FIRST_FRAMES)
+MOST_CHANGES = cython.declare(uint64_t, tables.MOST_CHANGES)
+MOST_MOVES = cython.declare(cython.Py_ssize_t, tables.MOST_MOVES)
+CLOCK_STEP_NS = cython.declare(uint64_t, tables.CLOCK_STEP_NS)
+LARGEST_FRAME_BYTES = cython.declare(uint64_t, tables.LARGEST_FRAME_BYTES)
+DYNAMIC_PORTS = cython.declare(int32_t, tables.DYNAMIC_PORTS)
+VXLAN_PORT = cython.declare(int32_t, tables.VXLAN_PORT)
+TRUNCATED = cython.declare(uint8_t, int(Stop.TRUNCATED))
+VXLAN = cython.declare(uint8_t, int(TunnelKind.VXLAN))
+V03 = cython.declare(uint32_t, int(Finding.V03))
+V04 = cython.declare(uint32_t, int(Finding.V04))
+C03 = cython.declare(uint32_t, int(Finding.C03))
+C04 = cython.declare(uint32_t, int(Finding.C04))
+C05 = cython.declare(uint32_t, int(Finding.C05))
+C07 = cython.declare(uint32_t, int(Finding.C07))
+
 OptionEntry = cython.struct(key=uint32_t, packets=uint64_t, occurrences=uint64_t, last=uint64_t)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def port_word(source: int32_t, destination: int32_t) -> uint64_t:
-    return ((cython.cast(uint64_t, source + 1) & ONE_PORT) << 17) | (
-        cython.cast(uint64_t, destination + 1) & ONE_PORT
-    )
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def flow_kind(vni: int32_t, version: uint8_t, protocol: uint8_t) -> uint64_t:
-    return pack(vni, (cython.cast(uint32_t, version) << 8) | protocol)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def tunnel_kind(kind: uint8_t, version: uint8_t, depth: uint8_t) -> uint64_t:
-    return (
-        (cython.cast(uint64_t, kind) << 16)
-        | (cython.cast(uint64_t, version) << 8)
-        | cython.cast(uint64_t, depth)
-    )
 
 
 @cython.cfunc
@@ -100,88 +89,9 @@ def note_time(e: cython.pointer(TunnelRow), time_ns: int64_t) -> cython.void:
             e.last_ns = time_ns
 
 
-new_tuple = tuple.__new__
-
 # The keys of `BLOCK` frames and of their tunnels: made before any of them is looked up, so that
 # the memory of the tables can be asked for in time.
 Block = cython.struct(flows=Key[128], tunnels=Key[1024], tunnel_count=cython.Py_ssize_t)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def outer_tunnels(c: cython.pointer(BatchColumns), row: cython.Py_ssize_t) -> cython.uint:
-    """Return how many tunnels of a frame are around its innermost IP header."""
-    count: cython.uint = c.rows.tunnel_count[row]
-    start: cython.uint = c.rows.tunnel_start[row]
-    while count and c.tunnels.header_offset[start + count - 1] > c.rows.inner_offset[row]:
-        count -= 1
-    return count
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def flow_key(
-    k: cython.pointer(Key), c: cython.pointer(BatchColumns), row: cython.Py_ssize_t
-) -> cython.void:
-    """Make the key of the innermost flow of a frame."""
-    r: cython.pointer(DecodedColumns) = cython.address(c.rows)
-    around: cython.uint = outer_tunnels(c, row)
-    vni: int32_t = c.tunnels.vni[r.tunnel_start[row] + around - 1] if around else -1
-    k.source_hi = r.inner_source_hi[row]
-    k.source_lo = r.inner_source_lo[row]
-    k.destination_hi = r.inner_destination_hi[row]
-    k.destination_lo = r.inner_destination_lo[row]
-    k.words = port_word(r.inner_source_port[row], r.inner_destination_port[row])
-    k.kind = flow_kind(vni, r.inner_version[row], r.inner_protocol[row])
-    k.hash = hash_of(SEED, k)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def tunnel_key(
-    k: cython.pointer(Key), c: cython.pointer(TunnelColumns), t: cython.Py_ssize_t
-) -> cython.void:
-    """Make the key of a row of the tunnel table."""
-    k.source_hi = c.source_hi[t]
-    k.source_lo = c.source_lo[t]
-    k.destination_hi = c.destination_hi[t]
-    k.destination_lo = c.destination_lo[t]
-    k.words = pack(c.vni[t], c.destination_port[t])
-    k.kind = tunnel_kind(c.kind[t], c.version[t], c.depth[t])
-    k.hash = hash_of(SEED, k)
-
-
-@cython.cfunc
-def tunnel_count_of(e: TunnelRef):
-    """Return a row as a `TunnelCount`."""
-    # There may be tens of thousands, and the class's own constructor takes twice as long.
-    return new_tuple(
-        TunnelCount,
-        (
-            e.kind >> 16,
-            cython.cast(int32_t, e.vni_port >> 32),
-            (e.kind >> 8) & 0xFF,
-            e.source_hi,
-            e.source_lo,
-            e.destination_hi,
-            e.destination_lo,
-            cython.cast(int32_t, e.vni_port & LOW_HALF),
-            e.kind & 0xFF,
-            e.packets,
-            e.wire_bytes,
-            e.overhead_bytes,
-            e.inner_flows,
-            e.option_packets,
-            e.first_ns,
-            e.last_ns,
-        ),
-    )
 
 
 @cython.cclass
@@ -213,8 +123,18 @@ class KernelTables:
     option_rows: cython.Py_ssize_t
     count_: uint64_t
     plain_: uint64_t
+    # the frame that is being counted
+    capture: int32_t
+    frame: int64_t
     stops_: dict
-    findings_: dict
+    # by the number of a finding's bit: how many frames, and the first of them, 8 places for each
+    found: uint64_t[32]
+    found_captures: int32_t[256]
+    found_frames: int64_t[256]
+    # by point: the latest time so far
+    latest: cython.pointer(int64_t)
+    points: cython.Py_ssize_t
+    moves_: dict
 
     def __cinit__(self):
         make_table(cython.address(self.flows_), FLOW_WORDS, 1024, PORT_BITS)
@@ -240,7 +160,7 @@ class KernelTables:
             raise MemoryError
         self.option_slots = {}
         self.stops_ = {}
-        self.findings_ = {}
+        self.moves_ = {}
 
     def __dealloc__(self):
         free_table(cython.address(self.flows_))
@@ -249,6 +169,7 @@ class KernelTables:
         free(self.same)
         free(self.pairs)
         free(self.option_entries)
+        free(self.latest)
 
     @cython.cfunc
     @cython.inline
@@ -265,23 +186,12 @@ class KernelTables:
         before: uint32_t = self.tunnels_.used
         number: int64_t = find(cython.address(self.tunnels_), key)
         if self.tunnels_.used != before:
-            self.tunnel_row(number).first_ns = NO_TIME
-            self.tunnel_row(number).last_ns = NO_TIME
+            tunnel_row(cython.address(self.tunnels_), number).first_ns = NO_TIME
+            tunnel_row(cython.address(self.tunnels_), number).last_ns = NO_TIME
+            tunnel_row(cython.address(self.tunnels_), number).least_port = 0xFFFF
+            tunnel_row(cython.address(self.tunnels_), number).capture = self.capture
+            tunnel_row(cython.address(self.tunnels_), number).frame = self.frame
         return number
-
-    @cython.cfunc
-    @cython.inline
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def flow_row(self, number: uint64_t) -> cython.pointer(FlowRow):
-        return cython.cast(cython.pointer(FlowRow), self.flows_.rows + number * FLOW_WORDS)
-
-    @cython.cfunc
-    @cython.inline
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def tunnel_row(self, number: uint64_t) -> cython.pointer(TunnelRow):
-        return cython.cast(cython.pointer(TunnelRow), self.tunnels_.rows + number * TUNNEL_WORDS)
 
     @cython.cfunc
     @cython.exceptval(-1)
@@ -302,7 +212,7 @@ class KernelTables:
     @cython.exceptval(-1)
     def same_tuple(self, flow: uint64_t) -> int64_t:
         """Return the first flow with this one's 5-tuple: the same flow in any VNI."""
-        f: cython.pointer(FlowRow) = self.flow_row(flow)
+        f: cython.pointer(FlowRow) = flow_row(cython.address(self.flows_), flow)
         g: cython.pointer(FlowRow)
         kind: uint64_t = f.kind & LOW_HALF
         hash_: uint32_t
@@ -317,7 +227,7 @@ class KernelTables:
         slot = hash_ & self.tuples_.mask
         while self.tuples_.slots[slot]:
             if self.tuples_.slots[slot] >> 32 == hash_:
-                g = self.flow_row(number_in(self.tuples_.slots[slot]))
+                g = flow_row(cython.address(self.flows_), number_in(self.tuples_.slots[slot]))
                 if (
                     g.source_lo == f.source_lo
                     and g.destination_lo == f.destination_lo
@@ -423,14 +333,13 @@ class KernelTables:
         rows: cython.Py_ssize_t = d.count
         self.tunnel_rows = d.tunnels.capacity
         self.option_rows = d.options.capacity
+        self.capture = capture
         block: Block
         begin: cython.Py_ssize_t
         syns = array("q")
         for begin in range(0, rows, BLOCK):
             self.make_keys(cython.address(block), begin, min(begin + BLOCK, rows))
-            self.count_rows(
-                cython.address(block), begin, min(begin + BLOCK, rows), first, capture, syns
-            )
+            self.count_rows(cython.address(block), begin, min(begin + BLOCK, rows), first, syns)
         return syns
 
     @cython.cfunc
@@ -452,12 +361,12 @@ class KernelTables:
             count = c.rows.tunnel_count[row]
             if count > MAX_TUNNELS or start + count > self.tunnel_rows:
                 raise ValueError("a frame with tunnels that the batch does not have")
-            flow_key(flow, c, row)
+            flow_key(SEED, flow, c, row)
             slots = self.flows_.slots
             genevecap_prefetch(slots + (flow.hash & self.flows_.mask))
             flow += 1
             for t in range(start, start + count):
-                tunnel_key(tunnel, cython.address(c.tunnels), t)
+                tunnel_key(SEED, tunnel, cython.address(c.tunnels), t)
                 slots = self.tunnels_.slots
                 genevecap_prefetch(slots + (tunnel.hash & self.tunnels_.mask))
                 tunnel += 1
@@ -472,7 +381,6 @@ class KernelTables:
         begin: cython.Py_ssize_t,
         end: cython.Py_ssize_t,
         first: cython.Py_ssize_t,
-        capture,
         syns,
     ) -> cython.int:
         """Count these rows, whose keys are in the block; list those that are SYNs."""
@@ -481,6 +389,7 @@ class KernelTables:
         row: cython.Py_ssize_t
         wire_bytes: uint64_t
         time_ns: int64_t
+        found: uint32_t
         flow: int64_t
         t: cython.Py_ssize_t
         next_tunnel: cython.Py_ssize_t = 0
@@ -497,30 +406,74 @@ class KernelTables:
             self.count_ += 1
             wire_bytes = self.frames.wire_bytes[first + row]
             time_ns = self.frames.time_ns[first + row]
+            self.frame = self.frames.frame[first + row]
+            found = r.findings[row]
+            if time_ns != NO_TIME:
+                found |= self.disorder(self.frames.point[first + row], time_ns)
+            if wire_bytes > LARGEST_FRAME_BYTES and r.inner_protocol[row] == TCP:
+                found |= C07
             if r.stop[row] == 0 and r.stop_layer[row] == 0:
                 self.plain_ += 1
             else:
                 place = (r.stop[row], r.stop_layer[row])
                 self.stops_[place] = self.stops_.get(place, 0) + 1
-            if r.findings[row]:
-                self.count_findings(r.findings[row], capture, self.frames.frame[first + row])
+                if r.stop[row] == TRUNCATED:
+                    found |= C03
             flow = -1
             if r.inner_version[row]:
                 flow = self.flow(cython.address(b.flows[row - begin]))
-                f = self.flow_row(flow)
+                f = flow_row(cython.address(self.flows_), flow)
                 f.packets += 1
                 f.wire_bytes += wire_bytes
             for depth in range(r.tunnel_count[row]):
-                self.count_tunnel(
+                found |= self.count_tunnel(
                     b, t + depth, r.tunnel_start[row] + depth, flow, wire_bytes, time_ns
                 )
+            if found:
+                self.count_findings(found)
             if r.tcp_flags[row] & 0x12 == 0x02:
                 syns.append(row)
         return 0
 
     @cython.cfunc
     @cython.inline
+    @cython.exceptval(0xFFFFFFFF, check=True)
+    def disorder(self, point: cython.Py_ssize_t, time_ns: int64_t) -> uint32_t:
+        """Return the finding about a time that is before an earlier one of its point."""
+        back: uint64_t
+        if point >= self.points or point < 0:
+            self.add_points(point)
+        if time_ns >= self.latest[point]:
+            self.latest[point] = time_ns
+            return 0
+        back = cython.cast(uint64_t, self.latest[point]) - cython.cast(uint64_t, time_ns)
+        if back < CLOCK_STEP_NS:
+            return C04
+        self.latest[point] = time_ns
+        return C05
+
+    @cython.cfunc
     @cython.exceptval(-1)
+    def add_points(self, point: cython.Py_ssize_t) -> cython.int:
+        """Make room for the latest time of this point and of those before it."""
+        i: cython.Py_ssize_t
+        points: cython.Py_ssize_t = 2 * point + 16
+        if point < 0:
+            raise ValueError("points are counted from 0")
+        latest = cython.cast(
+            cython.pointer(int64_t), realloc(self.latest, points * cython.sizeof(int64_t))
+        )
+        if latest == cython.NULL:
+            raise MemoryError
+        for i in range(self.points, points):
+            latest[i] = NO_TIME
+        self.latest = latest
+        self.points = points
+        return 0
+
+    @cython.cfunc
+    @cython.inline
+    @cython.exceptval(0xFFFFFFFF, check=True)
     def count_tunnel(
         self,
         b: cython.pointer(Block),
@@ -529,8 +482,8 @@ class KernelTables:
         flow: int64_t,
         wire_bytes: uint64_t,
         time_ns: int64_t,
-    ) -> cython.int:
-        """Count one tunnel of a frame.
+    ) -> uint32_t:
+        """Count one tunnel of a frame, and return the findings about it.
 
         number: of its key in the block; row: in the tunnel table; flow: inside it, -1 for none.
         """
@@ -540,23 +493,38 @@ class KernelTables:
         options: cython.Py_ssize_t = option + c.option_count[row]
         ahead: cython.pointer(uint64_t)
         f: cython.pointer(FlowRow)
+        port: int32_t = c.source_port[row]
+        found: uint32_t = 0
         if number + AHEAD < b.tunnel_count:
             ahead = likely_row(cython.address(self.tunnels_), b.tunnels[number + AHEAD].hash)
             genevecap_prefetch(ahead)
             genevecap_prefetch(ahead + LINE_WORDS)
         tunnel: int64_t = self.tunnel(cython.address(b.tunnels[number]))
-        e: cython.pointer(TunnelRow) = self.tunnel_row(tunnel)
+        e: cython.pointer(TunnelRow) = tunnel_row(cython.address(self.tunnels_), tunnel)
         e.packets += 1
         e.wire_bytes += wire_bytes
         e.overhead_bytes += c.overhead_bytes[row]
         note_time(e, time_ns)
+        if port >= 0:
+            e.has_ports = 1
+            if port < e.least_port:
+                e.least_port = port
+            if port > e.most_port:
+                e.most_port = port
+        if c.kind[row] == VXLAN:
+            if port < DYNAMIC_PORTS:
+                found = V04
+            if c.destination_port[row] != VXLAN_PORT:
+                found |= V03
         if flow >= 0:
-            f = self.flow_row(flow)
+            f = flow_row(cython.address(self.flows_), flow)
             if f.ports >> PORT_SHIFT != cython.cast(uint64_t, tunnel + 1):
-                f.ports = (f.ports & PORT_BITS) | (cython.cast(uint64_t, tunnel + 1) << PORT_SHIFT)
-                e.inner_flows += self.pair(tunnel, flow)
+                self.follow(f, flow, tunnel, row)
+            elif f.source_port != cython.cast(uint16_t, port):
+                f.changes += f.changes < MOST_CHANGES
+                f.source_port = cython.cast(uint16_t, port)
         if option == options:
-            return 0
+            return found
         if options > self.option_rows:
             raise ValueError("a tunnel with options that the batch does not have")
         e.option_packets += 1
@@ -569,17 +537,77 @@ class KernelTables:
                 1,
             )
             option += 1
+        return found
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def follow(
+        self,
+        f: cython.pointer(FlowRow),
+        flow: uint64_t,
+        tunnel: uint64_t,
+        row: cython.Py_ssize_t,
+    ) -> cython.int:
+        """Note that a packet of this flow is in another tunnel than the one before.
+
+        row: in the tunnel table.
+        """
+        c: cython.pointer(TunnelColumns) = cython.address(self.columns.tunnels)
+        e: cython.pointer(TunnelRow) = tunnel_row(cython.address(self.tunnels_), tunnel)
+        before: uint64_t = f.ports >> PORT_SHIFT
+        if before:
+            self.note_move(before - 1, tunnel)
+        f.ports = (f.ports & PORT_BITS) | ((tunnel + 1) << PORT_SHIFT)
+        f.source_port = cython.cast(uint16_t, c.source_port[row])
+        # Else the flow is that of the header that carries the tunnel.
+        if c.header_offset[row] <= self.columns.rows.inner_offset[c.row[row]]:
+            e.services |= service_of(f.kind & 0xFF, f.ports >> 17 & ONE_PORT, f.ports & ONE_PORT)
+        e.inner_flows += self.pair(tunnel, flow)
         return 0
 
-    def count_findings(self, bits, capture, frame):
-        """Count every finding bit of one frame."""
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def note_move(self, before: uint64_t, now: uint64_t) -> cython.int:
+        """Remember that packets of a flow came from one tunnel, then from another."""
+        a: cython.pointer(TunnelRow) = tunnel_row(cython.address(self.tunnels_), before)
+        b: cython.pointer(TunnelRow) = tunnel_row(cython.address(self.tunnels_), now)
+        if (
+            a.kind != b.kind
+            or a.vni_port >> 32 != b.vni_port >> 32
+            or (a.source_lo == b.source_lo and a.source_hi == b.source_hi)
+            or (a.destination_lo == b.source_lo and a.destination_hi == b.source_hi)
+            or (b.destination_lo == a.source_lo and b.destination_hi == a.source_hi)
+        ):
+            return 0
+        pair = (before, now)
+        move = self.moves_.get(pair)
+        if move is not None:
+            move[0] += 1
+        elif len(self.moves_) < MOST_MOVES:
+            self.moves_[pair] = [1, self.capture, self.frame]
+        return 0
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def count_findings(self, bits: uint32_t) -> cython.void:
+        """Count every finding bit of the frame that is being counted."""
+        i: uint32_t
         while bits:
-            bit = bits & -bits
-            bits ^= bit
-            count, first = self.findings_.setdefault(bit, ([0], []))
-            count[0] += 1
-            if len(first) < FIRST_FRAMES:
-                first.append((capture, frame))
+            i = genevecap_lowest_bit(bits)
+            bits &= bits - 1
+            if self.found[i] < FIRST_FRAMES:
+                self.found_captures[8 * i + self.found[i]] = self.capture
+                self.found_frames[8 * i + self.found[i]] = self.frame
+            self.found[i] += 1
+
+    def first_frames(self, bit: uint32_t):
+        """Return the first frames of a finding, by the number of its bit."""
+        return [
+            (self.found_captures[8 * bit + i], self.found_frames[8 * bit + i])
+            for i in range(min(self.found[bit], FIRST_FRAMES))
+        ]
 
     def merge(self, other: KernelTables):
         """See `tables.SummaryTables`."""
@@ -587,6 +615,7 @@ class KernelTables:
         number: int64_t
         slot: uint64_t
         key: Key
+        place: uint32_t
         f: cython.pointer(FlowRow)
         e: cython.pointer(TunnelRow)
         mine: cython.pointer(TunnelRow)
@@ -595,30 +624,42 @@ class KernelTables:
         self.count_ += other.count_
         self.plain_ += other.plain_
         for i in range(other.flows_.used):
-            f = other.flow_row(i)
+            f = flow_row(cython.address(other.flows_), i)
             key = key_of(SEED, cython.cast(cython.pointer(uint64_t), f), PORT_BITS)
             number = self.flow(cython.address(key))
             flows.append(number)
-            f = other.flow_row(i)  # `other` may be this one, whose rows have moved
-            self.flow_row(number).packets += f.packets
-            self.flow_row(number).wire_bytes += f.wire_bytes
+            f = flow_row(
+                cython.address(other.flows_), i
+            )  # `other` may be this one, whose rows have moved
+            flow_row(cython.address(self.flows_), number).packets += f.packets
+            flow_row(cython.address(self.flows_), number).wire_bytes += f.wire_bytes
+            flow_row(cython.address(self.flows_), number).changes = min(
+                flow_row(cython.address(self.flows_), number).changes + f.changes, MOST_CHANGES
+            )
         for i in range(other.tunnels_.used):
-            e = other.tunnel_row(i)
+            e = tunnel_row(cython.address(other.tunnels_), i)
             key = key_of(SEED, cython.cast(cython.pointer(uint64_t), e), ALL_BITS)
             number = self.tunnel(cython.address(key))
             tunnels.append(number)
-            e = other.tunnel_row(i)
-            mine = self.tunnel_row(number)
+            e = tunnel_row(cython.address(other.tunnels_), i)
+            mine = tunnel_row(cython.address(self.tunnels_), number)
             mine.packets += e.packets
             mine.wire_bytes += e.wire_bytes
             mine.overhead_bytes += e.overhead_bytes
             mine.option_packets += e.option_packets
+            mine.services |= e.services
+            mine.has_ports |= e.has_ports
+            mine.least_port = min(mine.least_port, e.least_port)
+            mine.most_port = max(mine.most_port, e.most_port)
+            if mine.packets == e.packets or (e.capture, e.frame) < (mine.capture, mine.frame):
+                mine.capture = e.capture
+                mine.frame = e.frame
             note_time(mine, e.first_ns)
             note_time(mine, e.last_ns)
         for slot in range(other.pair_mask + 1):
             if other.pairs[slot]:
                 number = tunnels[(other.pairs[slot] >> 32) - 1]
-                self.tunnel_row(number).inner_flows += self.pair(
+                tunnel_row(cython.address(self.tunnels_), number).inner_flows += self.pair(
                     number, flows[other.pairs[slot] & LOW_HALF]
                 )
         for i in range(other.option_used):
@@ -627,12 +668,16 @@ class KernelTables:
                 other.option_entries[i].packets,
                 other.option_entries[i].occurrences,
             )
-        for place, packets in other.stops_.items():
-            self.stops_[place] = self.stops_.get(place, 0) + packets
-        for bit, (count, first) in other.findings_.items():
-            total, frames = self.findings_.setdefault(bit, ([0], []))
-            total[0] += count[0]
-            frames[:] = sorted(set(frames) | set(first))[:FIRST_FRAMES]
+        for stop, packets in other.stops_.items():
+            self.stops_[stop] = self.stops_.get(stop, 0) + packets
+        for i in range(32):
+            first = sorted(set(self.first_frames(i)) | set(other.first_frames(i)))
+            self.found[i] += other.found[i]
+            place = 8 * i
+            for capture, frame in first[: min(self.found[i], FIRST_FRAMES)]:
+                self.found_captures[place] = capture
+                self.found_frames[place] = frame
+                place += 1
 
     def selected(self):
         """See `tables.SummaryTables`."""
@@ -642,95 +687,21 @@ class KernelTables:
         """See `tables.SummaryTables`."""
         return self.flows_.used
 
-    def tunnels(self):
-        """See `tables.SummaryTables`."""
-        i: uint32_t
-        count: uint32_t = self.tunnels_.used
-        order = cython.cast(
-            cython.pointer(TunnelRef), malloc((count + 1) * cython.sizeof(TunnelRef))
-        )
-        if order == cython.NULL:
-            raise MemoryError
-        for i in range(count):
-            order[i] = self.tunnel_row(i)
-        qsort(order, count, cython.sizeof(TunnelRef), largest_tunnel_first)
-        try:
-            return [tunnel_count_of(order[i]) for i in range(count)]
-        finally:
-            free(order)
-
-    @cython.cfunc
-    def flow_count_of(self, e: cython.pointer(FlowRow)):
-        """Return a row as a `FlowCount`."""
-        return FlowCount(
-            cython.cast(int32_t, e.kind >> 32),
-            (e.kind >> 8) & 0xFF,
-            e.source_hi,
-            e.source_lo,
-            e.destination_hi,
-            e.destination_lo,
-            e.kind & 0xFF,
-            cython.cast(int32_t, (e.ports >> 17) & ONE_PORT) - 1,
-            cython.cast(int32_t, e.ports & ONE_PORT) - 1,
-            e.packets,
-            e.wire_bytes,
-        )
-
     def top_flows(self, most):
         """See `tables.SummaryTables`."""
-        return self.largest(0, 0, 0, 0, most)
+        return largest(cython.address(self.flows_), 0, 0, 0, 0, 0, most)
 
     def flows_with_port(self, port, most):
         """See `tables.SummaryTables`."""
-        return self.largest(port + 1, 0, 0, 0, most)
+        return largest(cython.address(self.flows_), TCP + 1, port + 1, 0, 0, 0, most)
+
+    def flows_of(self, protocol, most):
+        """See `tables.SummaryTables`."""
+        return largest(cython.address(self.flows_), protocol + 1, 0, 0, 0, 0, most)
 
     def flows_with_address(self, address, most):
         """See `tables.SummaryTables`."""
-        return self.largest(0, address[0], address[1], address[2], most)
-
-    def largest(
-        self,
-        port: uint64_t,
-        version: uint32_t,
-        hi: uint64_t,
-        lo: uint64_t,
-        most: cython.Py_ssize_t,
-    ):
-        """Return the flows with most packets; version 0 means any.
-
-        port: plus one; 0 means any.
-
-        A flow with fewer packets than the `most`-th so far is passed over without making a row.
-        """
-        i: uint32_t
-        least: uint64_t = 0
-        e: cython.pointer(FlowRow)
-        rows = []
-        for i in range(self.flows_.used):
-            e = self.flow_row(i)
-            if e.packets < least:
-                continue
-            if port and (
-                e.kind & 0xFF != TCP
-                or ((e.ports >> 17) & ONE_PORT != port and e.ports & ONE_PORT != port)
-            ):
-                continue
-            if version and (
-                (e.kind >> 8) & 0xFF != version
-                or not (
-                    (e.source_hi == hi and e.source_lo == lo)
-                    or (e.destination_hi == hi and e.destination_lo == lo)
-                )
-            ):
-                continue
-            rows.append(self.flow_count_of(e))
-            if len(rows) >= 4 * most + 64:
-                rows.sort(key=flow_order)
-                del rows[most:]
-                if rows:
-                    least = rows[len(rows) - 1].packets
-        rows.sort(key=flow_order)
-        return rows[:most]
+        return largest(cython.address(self.flows_), 0, 0, address[0], address[1], address[2], most)
 
     def options(self):
         """See `tables.SummaryTables`."""
@@ -756,6 +727,32 @@ class KernelTables:
     def findings(self):
         """See `tables.SummaryTables`."""
         return [
-            FindingCount(bit, count[0], tuple(first))
-            for bit, (count, first) in sorted(self.findings_.items())
+            FindingCount(1 << i, self.found[i], tuple(self.first_frames(i)))
+            for i in range(32)
+            if self.found[i]
         ]
+
+    def tunnels(self):
+        """See `tables.SummaryTables`."""
+        return all_tunnels(cython.address(self.tunnels_))
+
+    def scattered(self, most):
+        """See `tables.SummaryTables`."""
+        return scattered_flows(cython.address(self.flows_), most)
+
+    def directions(self):
+        """See `tables.SummaryTables`."""
+        return tcp_directions(cython.address(self.flows_))
+
+    def moves(self):
+        """See `tables.SummaryTables`."""
+        found = []
+        for (before, now), (times, *place) in self.moves_.items():
+            back = self.moves_.get((now, before))
+            if back is None:
+                continue
+            one = tunnel_count_of(tunnel_row(cython.address(self.tunnels_), before))
+            other = tunnel_count_of(tunnel_row(cython.address(self.tunnels_), now))
+            if one[:9] < other[:9]:
+                found.append(Move(one, other, times + back[0], *min(place, back[1:])))
+        return found

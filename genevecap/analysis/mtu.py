@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from ..columns import DecodedBatch, FrameBatch
 from ..decode import DecodeSettings
 from ..decode.icmp_quotes import TooBig, too_big
+from .services import TCP
 from .shapes import Leg, LegFields, outer_leg_of
 from .super_packets import ETHERNET_MTU
-from .tables import TCP
 
 _ICMP, _ICMPV6 = 1, 58
 _SYN, _RST = 0x02, 0x04

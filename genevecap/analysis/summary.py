@@ -24,19 +24,17 @@ from ..capture.linktypes import link_type_name
 from ..capture.points import PointTable
 from ..capture.roles import Role
 from ..capture.spec import CaptureSpec
-from ..columns import NO_TIME, TUNNEL_NAMES, Finding, Stop
+from ..columns import NO_TIME, TUNNEL_NAMES, Stop
 from ..decode import DecodeSettings
 from ..decode.layers import layer_name, protocol_name
 from ..decode.options import class_name, option_name
-from .findings.noted import Noted
-from .health.counts import note_node_local, note_port
 from .inputs import Inputs, InputState
+from .partial_checksums import PartialChecksums
 from .progress import Progress
 from .redirects import SynSightings
 from .results import (
     AmbientSummary,
     CaptureSummary,
-    FindingSummary,
     FlowSummary,
     InspectResult,
     OptionSummary,
@@ -48,6 +46,7 @@ from .results import (
     TunnelSummary,
 )
 from .roles import RoleSigns
+from .run_findings import run_findings
 from .select import Selector
 from .tables import FlowCount, SummaryTables, TunnelCount, summary_tables
 
@@ -86,6 +85,7 @@ def inspect(
     )
     tables = summary_tables()
     syns = SynSightings()
+    partial = PartialChecksums()
     signs = RoleSigns(inputs.points)
     interrupted = False
     try:
@@ -94,18 +94,27 @@ def inspect(
             signs.update(batch, rows)
             if rows:
                 syns.update(batch.frames, batch.decoded, rows)
+                partial.update(batch.frames, batch.decoded, rows, batch.capture)
     except KeyboardInterrupt:
         interrupted = True
     tunnels = tables.tunnels()
-    ambient = ambient_summary(tables, tunnels, syns.signs(inputs.points.names))
     roles = [point.role for point in signs.result()]
+    ambient = ambient_summary(tables, tunnels, syns.signs(inputs.points.names))
+    findings = run_findings(
+        tables,
+        tunnels,
+        inputs.states,
+        partial,
+        mode=ambient.mode,
+        is_selection=bool(inputs.selector),
+    )
     return InspectResult(
         captures=tuple(capture_summary(state, roles) for state in inputs.states if was_read(state)),
         tunnels=_tunnels(tunnels),
         options=_options(tables),
         top_flows=tuple(_flow(flow) for flow in tables.top_flows(TOP_FLOWS)),
         stops=_stops(tables),
-        findings=_findings(tables, tunnels, ambient.mode, inputs.states),
+        findings=findings.summaries([state.spec.path for state in inputs.states]),
         ambient=ambient,
         stop_layers=_stop_layers(tables),
         selected_packets=tables.selected(),
@@ -193,6 +202,7 @@ def _tunnels(counts: list[TunnelCount]) -> tuple[TunnelSummary, ...]:
             _,
             first_ns,
             last_ns,
+            *_,
         ) in counts
     )
 
@@ -243,18 +253,6 @@ def _stop_layers(tables: SummaryTables) -> tuple[StopLayerCount, ...]:
         )
         for stop in rows
     )
-
-
-def _findings(
-    tables: SummaryTables, tunnels: list[TunnelCount], mode: str, states: Sequence[InputState]
-) -> tuple[FindingSummary, ...]:
-    noted = Noted()
-    note_port(noted, tunnels, mode)
-    note_node_local(noted, tables)
-    for finding in tables.findings():
-        code = str(Finding(finding.bit).name)
-        noted.note(code, packets=finding.packets, frames=finding.frames)
-    return noted.summaries([state.spec.path for state in states])
 
 
 def ambient_summary(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import click
 
-from ..errors import ExitCode
+from ..errors import ExitCode, UsageError
 from .options import gather
 
 if TYPE_CHECKING:
@@ -67,15 +67,26 @@ def _gate(*, fail_on: tuple[str, ...], ignore: tuple[str, ...]) -> Gate:
 
 
 def _code(option: str, text: str) -> str:
-    """Return a finding's code in upper case; UsageError, with those there are, for any other."""
+    """Return a finding's code; UsageError, with the option, where there is no such finding."""
+    try:
+        return known_code(text)
+    except UsageError as error:
+        words = "neither error nor warning, and " if option == "--fail-on" else ""
+        raise UsageError(f"{option}: {words}{error}") from None
+
+
+def known_code(text: str) -> str:
+    """Return a finding's code in upper case; UsageError, with the nearest, where there is none."""
     from ..analysis.findings import rules
-    from ..errors import UsageError
 
     known = rules()
-    if text.upper() not in known:
-        words = "error, warning, " if option == "--fail-on" else ""
-        raise UsageError(f"{option}: {text!r} is none of {words}{', '.join(known)}")
-    return text.upper()
+    if text.upper() in known:
+        return text.upper()
+    from difflib import get_close_matches
+
+    near = get_close_matches(text.upper(), known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`genevecap findings` lists them"
+    raise UsageError(f"there is no finding {text!r}: {hint}")
 
 
 finding_options = gather(

@@ -28,6 +28,7 @@ COMMANDS = {
     "overhead": "Show what encapsulation and interception cost, and the MTU they leave.",
     "diff": "Compare two runs, or what VXLAN would cost instead of Geneve.",
     "convert": "Write a capture without its tunnels, or with the other format.",
+    "findings": "List the rules that captures are held to, or explain one.",
     "verify": "Compare our decoding of a capture with tshark's.",
 }
 """Every command and its short help; `genevecap.cli.NAME` has the click command `NAME`."""

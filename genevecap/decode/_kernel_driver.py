@@ -11,6 +11,8 @@ that there is room for its row.
 
 from __future__ import annotations
 
+from array import array
+
 import cython
 from cython.cimports.genevecap._kernel_columns import (
     BatchColumns,
@@ -90,6 +92,7 @@ from cython.cimports.libc.string import memset
 
 from ..columns import MAX_OPTIONS
 from .layers import ETHERTYPES, GPE_NEXT_PROTOCOLS, IP_PROTOCOLS, LINK_TYPES
+from .option_kinds import KNOWN_CRITICAL
 
 AHEAD = cython.declare(cython.Py_ssize_t, 4)
 
@@ -385,6 +388,7 @@ class KernelDecoder:
     ip_protocols: cython.uchar[::1]
     udp_ports: cython.uchar[::1]
     gpe_protocols: cython.uchar[::1]
+    critical_options: cython.uint[::1]
     esp_icv_bytes: cython.int
     overruns_: cython.ulonglong
     # Columns are written at rows below the capacity that all columns of a batch are checked to have
@@ -402,6 +406,7 @@ class KernelDecoder:
         self.ip_protocols = look_up(IP_PROTOCOLS, 256)
         self.udp_ports = bytearray(udp_table)
         self.gpe_protocols = look_up(GPE_NEXT_PROTOCOLS, 256)
+        self.critical_options = array("I", KNOWN_CRITICAL)
         self.esp_icv_bytes = -1 if esp_icv_bytes is None else esp_icv_bytes
 
     @property
@@ -436,6 +441,8 @@ class KernelDecoder:
         f.registry.ip_protocol = cython.address(self.ip_protocols[0])
         f.registry.udp_port = cython.address(self.udp_ports[0])
         f.registry.gpe_protocol = cython.address(self.gpe_protocols[0])
+        f.registry.critical_option = cython.address(self.critical_options[0])
+        f.registry.critical_options = self.critical_options.shape[0]
         f.registry.esp_icv_bytes = self.esp_icv_bytes
         f.options.option_class = c.options.option_class
         f.options.option_type = c.options.option_type
@@ -464,7 +471,5 @@ class KernelDecoder:
 
 def link_layers_of(link_types):
     """Return the first layer's code by point index."""
-    from array import array
-
     codes = [LINK_TYPES.get(link, LINK_TYPE_SPACE | link & 0xFFFF) for link in link_types]
     return array("I", codes or [0])

@@ -11,6 +11,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     ETHERTYPE_SPACE,
     IPV4,
     IPV6,
+    KIND_VXLAN,
     LLC,
     LOOP,
     MPLS,
@@ -19,6 +20,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     SLL,
     SLL2,
     UNSUPPORTED,
+    V09,
     VLAN,
     be16,
     be48,
@@ -58,6 +60,8 @@ def vlan(f):
     if not fits(f, p, 4, VLAN):
         return 0
     begin(f, VLAN, p)
+    if f.tunnel_open and f.tunnels[f.tunnel_count - 1].kind == KIND_VXLAN:
+        f.findings |= V09
     return type_or_length(f, p + 4, u16(f, p + 2))
 
 

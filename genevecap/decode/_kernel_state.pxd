@@ -61,15 +61,29 @@ cdef enum:
     KIND_IPIP = 8
 
 cdef enum:
-    G01 = 1
-    G02 = 2
-    G03 = 4
-    G05 = 8
-    G06 = 16
-    G08 = 32
-    G09 = 64
-    V01 = 128
-    V02 = 256
+    G01 = 0x1
+    G02 = 0x2
+    G03 = 0x4
+    G05 = 0x8
+    G06 = 0x10
+    G07 = 0x20
+    G08 = 0x40
+    G09 = 0x80
+    G10 = 0x100
+    G13 = 0x200
+    G14 = 0x400
+    G15 = 0x800
+    G17 = 0x1000
+    G18 = 0x2000
+    G19 = 0x4000
+    V01 = 0x8000
+    V02 = 0x10000
+    V06 = 0x80000
+    V07 = 0x100000
+    V08 = 0x200000
+    V09 = 0x400000
+    V10 = 0x800000
+    V11 = 0x1000000
 
 cdef enum:
     ETHERTYPE_SPACE = 0x10000
@@ -89,6 +103,8 @@ cdef struct Registry:
     const uint8_t *ip_protocol
     const uint8_t *udp_port
     const uint8_t *gpe_protocol
+    const uint32_t *critical_option     # known critical options: class << 8 | type
+    uint32_t critical_options
     int32_t esp_icv_bytes       # of ESP that does not encrypt, or -1
 
 # An IP header, and the transport header that follows it directly.

@@ -23,11 +23,17 @@ cdef bint gtpu(Frame *f) noexcept nogil
 cdef uint64_t gtpu_extensions(Frame *f, Tunnel *t, uint64_t p, uint64_t begins) noexcept nogil
 @cython.locals(area=uint64_t, here=uint64_t, protocol=uint32_t)
 cdef bint geneve_fits(Frame *f, uint64_t p) noexcept nogil
-@cython.locals(h=Octets, t=TunnelRef, p=uint64_t, first=uint32_t, header=uint64_t)
+cdef void carrier(Frame *f, uint64_t p, uint32_t fragmented, uint32_t no_checksum, uint32_t no_checksum_ipv6) noexcept nogil
+cdef uint32_t unusual_protocol(Octets h, uint32_t protocol) noexcept nogil
+@cython.locals(i=uint32_t)
+cdef bint known_critical(Frame *f, uint32_t option) noexcept nogil
+@cython.locals(h=Octets, t=TunnelRef, p=uint64_t, first=uint32_t, header=uint64_t, protocol=uint32_t)
 cdef bint geneve(Frame *f) noexcept nogil
 @cython.locals(here=uint64_t, end=uint64_t, size=uint64_t, row=uint32_t, kind=uint32_t, critical=cython.bint, broken=cython.bint)
 cdef void geneve_options(Frame *f, Tunnel *t, uint64_t begins, uint64_t ends, bint critical_flag) noexcept nogil
-@cython.locals(h=Octets, t=TunnelRef, p=uint64_t, flags=uint32_t, policy=uint32_t, reserved=uint32_t)
+@cython.locals(flags=uint32_t, policy=uint32_t, last=uint32_t, reserved=uint32_t, found=uint32_t)
+cdef uint32_t unusual_vxlan(Octets h) noexcept nogil
+@cython.locals(h=Octets, t=TunnelRef, p=uint64_t)
 cdef bint vxlan(Frame *f) noexcept nogil
 @cython.locals(h=Octets, t=TunnelRef, p=uint64_t, flags=uint32_t)
 cdef bint vxlan_gpe(Frame *f) noexcept nogil

@@ -14,8 +14,16 @@ from cython.cimports.genevecap.decode._kernel_state import (
     G03,
     G05,
     G06,
+    G07,
     G08,
     G09,
+    G10,
+    G13,
+    G14,
+    G15,
+    G17,
+    G18,
+    G19,
     GENEVE,
     GRE,
     GTPU,
@@ -38,6 +46,11 @@ from cython.cimports.genevecap.decode._kernel_state import (
     UNSUPPORTED,
     V01,
     V02,
+    V06,
+    V07,
+    V08,
+    V10,
+    V11,
     VXLAN,
     VXLAN_GPE,
     be16,
@@ -124,6 +137,10 @@ def geneve(f):
     if first >> 6:
         f.findings |= G01
         return end_at(f, UNSUPPORTED, GENEVE, p)
+    carrier(f, p, G15, G13, G14)
+    protocol = be16(h + 2)
+    if protocol != 0x6558 and protocol != 0x0800 and protocol != 0x86DD:
+        f.findings |= unusual_protocol(h, protocol)
     header = 8 + (first & 0x3F) * 4
     t = new_tunnel(f, KIND_GENEVE, p, p + header, be32(h))
     t.vni = be32(h + 4) >> 8
@@ -137,7 +154,22 @@ def geneve(f):
         if f.stop == MALFORMED:
             f.findings |= G02
         return 0
-    return by_ethertype(f, p + header, be16(h + 2))
+    return by_ethertype(f, p + header, protocol)
+
+
+def carrier(f, p, fragmented, no_checksum, no_checksum_ipv6):
+    """Find what is unusual about the UDP and IP headers that carry the tunnel header at p."""
+    if f.inner.fragment & 0x2000:
+        f.findings |= fragmented
+    if u16(f, p - 2) == 0:
+        f.findings |= no_checksum if f.inner.version == 4 else no_checksum_ipv6
+
+
+def unusual_protocol(h, protocol):
+    """Return the finding about a Geneve protocol type that is neither Ethernet nor IP."""
+    if protocol:
+        return G10
+    return G19 if h[0] == 0x08 and h[1] == 0 and h[7] == 0 else G18
 
 
 def geneve_options(f, t, begins, ends, critical_flag):
@@ -160,6 +192,10 @@ def geneve_options(f, t, begins, ends, critical_flag):
         kind = u8(f, here + 2)
         if kind & 0x80:
             critical = 1
+            if not known_critical(f, u16(f, here) << 8 | kind):
+                f.findings |= G07
+        if u8(f, here) == 0xFF:
+            f.findings |= G17
         if u8(f, here + 3) >> 5:
             f.findings |= G08
         row = f.option_count
@@ -180,6 +216,14 @@ def geneve_options(f, t, begins, ends, critical_flag):
         f.findings |= G06
 
 
+def known_critical(f, option):
+    """Tell whether the registry knows this critical option."""
+    for i in range(f.registry.critical_options):
+        if f.registry.critical_option[i] == option:
+            return 1
+    return 0
+
+
 def vxlan(f):
     """RFC 7348 section 5, with the group policy extension."""
     p = f.position
@@ -187,19 +231,34 @@ def vxlan(f):
         return 0
     h = view(f, p, 8)
     begin(f, VXLAN, p)
-    flags = h[0]
-    policy = h[1]
+    carrier(f, p, V08, 0, V10)
     t = new_tunnel(f, KIND_VXLAN, p, p + 8, be32(h))
     t.vni = be32(h + 4) >> 8
+    if be32(h) != 0x08000000 or h[7]:
+        f.findings |= unusual_vxlan(h)
+    return go_on(f, p + 8, ETHERNET)
+
+
+def unusual_vxlan(h):
+    """Return the findings about a VXLAN header that is more than a flag and a VNI."""
+    flags = h[0]
+    policy = h[1]
+    last = be16(h + 2)
+    found = 0
     if not flags & 0x08:
-        f.findings |= V01
+        found |= V01
+        if flags >> 6 == 0 and h[7] == 0 and (last == 0x6558 or last == 0x0800 or last == 0x86DD):
+            found |= V11
     if flags & 0x80:
+        found |= V06
         reserved = (flags & 0x77) | (policy & 0xB7)
     else:
-        reserved = (flags & 0xF7) | policy | be16(h + 2)
+        reserved = (flags & 0xF7) | policy | last
     if reserved or h[7]:
-        f.findings |= V02
-    return go_on(f, p + 8, ETHERNET)
+        found |= V02
+    if flags == 0x0C and policy == 0 and 1 <= last <= 5:
+        found |= V07
+    return found
 
 
 def vxlan_gpe(f):

@@ -23,10 +23,10 @@ def finding_table(
         Column(title="severity", role=lambda text: text),
         Column(title="code"),
         Column(title="packets", right=True),
-        Column(title="finding", floor=24),
-        Column(title="details", floor=16, drop=3),
-        Column(title="first frames", floor=14, drop=1),
-        Column(title="Wireshark filter", floor=18, drop=2),
+        Column(title="finding", floor=40),
+        Column(title="details", floor=19, drop=2),
+        Column(title="first frames", floor=12, drop=1),
+        Column(title="Wireshark filter", floor=18, drop=3),
     )
     rows = [
         [

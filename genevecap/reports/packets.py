@@ -8,6 +8,7 @@ ends at the width of the terminal.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -77,9 +78,17 @@ def _texts(row: PacketRow, start_ns: int | None, style: Style) -> tuple[str, ...
 def _inner_words(row: PacketRow) -> str:
     """Return the innermost header, after what is wrong with the frame: the end may be cut off."""
     stop = "" if row.stop == "complete" else f"{row.stop} at {row.stop_layer or 'the frame'}"
-    notes = " ".join(filter(None, (stop, *row.findings)))
+    notes = " ".join(filter(None, (stop, *filter(_is_grave, row.findings))))
     text = inner_text(row.inner) if row.inner else (row.layers[-1] if row.layers else "-")
     return f"[{notes}] {text}" if notes else text
+
+
+@cache
+def _is_grave(code: str) -> bool:
+    """Tell whether a finding is more than good to know, which would stand beside every packet."""
+    from ..analysis.findings import rules
+
+    return rules()[code].severity != "info"
 
 
 def tunnel_text(tunnel: TunnelRow, addresses: bool = True) -> str:

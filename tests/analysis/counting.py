@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from genevecap.analysis.tables import ReadableTables
+from genevecap.analysis.readable_tables import ReadableTables
 from genevecap.columns import NO_TIME, DecodedBatch, FrameBatch
 from genevecap.kernels import load
 
@@ -22,6 +22,7 @@ class Tunnel:
     source: int = 1
     destination: int = 2
     port: int = 6081
+    source_port: int = 1
     overhead: int = 50
     options: tuple[tuple[int, int, int], ...] = ()
 
@@ -40,6 +41,7 @@ class Row:
     keep: int = 1
     tcp_flags: int = 0
     frame: int = field(default=0)
+    point: int = 0
 
 
 def kernel_tables():
@@ -68,6 +70,7 @@ def batch(rows, first=0, frame=1):
         frames.frame[first + i] = row.frame or frame + i
         frames.time_ns[first + i] = row.time_ns
         frames.wire_bytes[first + i] = row.wire_bytes
+        frames.point[first + i] = row.point
         d.keep[i], d.stop[i], d.stop_layer[i] = row.keep, row.stop, row.stop_layer
         d.findings[i], d.tcp_flags[i] = row.findings, row.tcp_flags
         if row.inner is not None:
@@ -88,6 +91,7 @@ def _add_tunnel(d, row, depth, tunnel):
     table.vni[t], table.version[t] = tunnel.vni, tunnel.version
     table.source_hi[t], table.source_lo[t] = halves(tunnel.source)
     table.destination_hi[t], table.destination_lo[t] = halves(tunnel.destination)
+    table.source_port[t] = tunnel.source_port
     table.destination_port[t], table.overhead_bytes[t] = tunnel.port, tunnel.overhead
     table.option_start[t], table.option_count[t] = d.options.count, len(tunnel.options)
     for option_class, option_type, data_bytes in tunnel.options:
@@ -114,6 +118,10 @@ def answers(tables):
         "options": sorted(tables.options()),
         "stops": sorted(tables.stops()),
         "findings": tables.findings(),
+        "protocols": {number: tables.flows_of(number, 5) for number in (0, 6, 17, 255)},
+        "directions": tables.directions(),
+        "scattered": tables.scattered(3),
+        "moves": sorted(tables.moves()),
     }
 
 

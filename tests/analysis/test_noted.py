@@ -78,10 +78,11 @@ def test_details_are_bounded_and_the_rest_is_counted():
     for number in range(MAX_DETAILS + 5):
         noted.note("G03", detail=f"VNI {number}")
         noted.note("G03", detail="VNI 0")
+    noted.note("G03", detail="VNI 1", more=3)
     details = only(noted).details
     assert details[:2] == ("VNI 0", "VNI 1")
     assert len(details) == MAX_DETAILS + 1
-    assert details[-1] == "and 5 more"
+    assert details[-1] == "and 8 more"
 
 
 def test_the_gravest_come_first_then_the_most_frequent():

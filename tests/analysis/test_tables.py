@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The counters: compiled and readable say the same, in any order, and what they say is right."""
+"""The counters: compiled and readable say the same, in any order, and what they say is right.
+
+Both the tables and the rows that they hold: `readable_tables` and `readable_rows`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genevecap.analysis.tables import FIRST_FRAMES, ReadableTables, summary_tables
+from genevecap.analysis.readable_tables import ReadableTables
+from genevecap.analysis.tables import FIRST_FRAMES, summary_tables
 from genevecap.columns import NO_TIME, Finding, Stop
 from genevecap.decode.layers import Layer
 from tests.build import packets as p
@@ -49,6 +53,7 @@ TUNNELS = st.builds(
     source=ADDRESSES,
     destination=ADDRESSES,
     port=PORTS,
+    source_port=PORTS,
     overhead=st.sampled_from((0, 50, 2**32 - 1)),
     options=st.lists(OPTIONS, max_size=4).map(tuple),
 )
@@ -67,6 +72,7 @@ ROWS = st.lists(
         findings=st.sampled_from((0, 1, 3, 1 << 9)),
         keep=st.sampled_from((0, 1, 1, 1)),
         tcp_flags=st.sampled_from((0, 0x02, 0x12, 0x10, 0x1FF, 0x102)),
+        point=st.sampled_from((0, 1, 40)),
     ),
     max_size=30,
 )
@@ -91,7 +97,16 @@ def test_merged_in_any_order_equals_one_pass(rows, shuffle, parts):
         while len(order) > 1:  # as a tree, not only one after the other
             other = order.pop(shuffle.randrange(len(order)))
             order[shuffle.randrange(len(order))].merge(other)
-        assert_same(answers(whole), answers(order[0]))
+        assert_same(unordered(answers(whole)), unordered(answers(order[0])))
+
+
+def unordered(answer):
+    """Leave out what compares a frame with the one before it, which merging cannot know."""
+    for name in ("moves", "scattered"):
+        del answer[name]
+    order = Finding.C04 | Finding.C05
+    answer["findings"] = [each for each in answer["findings"] if not each.bit & order]
+    return answer
 
 
 @given(ROWS, ROWS)
@@ -108,7 +123,9 @@ def test_counting_goes_on_after_a_merge(earlier, later):
         # The same frames were counted twice: a merge names them once, as it must.
         assert left.pop("findings") is not None
         assert right.pop("findings") is not None
-        assert_same(left, right)
+        assert_same(
+            {name: left[name] for name in left if name not in ("moves", "scattered")}, right
+        )
 
 
 @given(st.lists(mutated_frames(), min_size=1, max_size=8))

@@ -22,6 +22,8 @@ PHASES = {
     "_kernel_security": "decode",
     "_kernel_tunnels": "decode",
     "_kernel_tables": "count",
+    "_kernel_answers": "count",
+    "_kernel_services": "count",
 }
 OTHER = "python, libc"
 _LINE = re.compile(r"^\s*([\d,]+)\s(?:\([^)]*\)\s)?.*\[([^\]]+)\]\s*$")

@@ -38,7 +38,7 @@ def summary(path: Path):
 def test_the_mix_is_what_it_says(capture):
     result = summary(capture)
     assert result.selected_packets == result.stops.complete == 5_000
-    assert result.findings == ()
+    assert "error" not in {finding.severity for finding in result.findings}
     shares = {
         kind: sum(t.packets for t in result.tunnels if t.kind == kind) / 5_000
         for kind in ("geneve", "vxlan")
@@ -86,7 +86,7 @@ def test_every_kind_is_what_it_says(kind, tmp_path):
     kinds.generate(path, kind, 100)
     result = summary(path)
     assert result.selected_packets == 100
-    assert result.findings == ()
+    assert "error" not in {finding.severity for finding in result.findings}
     name = kind.split(",")[0].split(" ")[0]
     hidden = {"esp": "esp", "wireguard": "wireguard", "stt": "stt"}.get(name)
     if kind == "macsec, encrypted":

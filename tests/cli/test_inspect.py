@@ -251,8 +251,8 @@ def with_finding(tmp_path):
     """A capture whose one frame is a Geneve packet with the reserved bits set."""
     from tests.build import packets as build
 
-    geneve = bytes.fromhex("00 3f 6558 00000a 00") + build.ethernet(build.ipv4(build.udp(b"x")))
-    frame = build.ethernet(build.ipv4(build.udp(geneve, source_port=1, destination_port=6081)))
+    geneve = bytes.fromhex("00 3f 6558 00000a 00") + build.ethernet(build.arp(), 0x0806)
+    frame = build.ethernet(build.ipv4(build.udp(geneve, 1, 6081, check=0xBEEF)))
     header = bytes.fromhex("d4c3b2a1 0200 0400 00000000 00000000 ffff0000 01000000")
     record = bytes(8) + len(frame).to_bytes(4, "little") * 2
     path = tmp_path / "finding.pcap"

@@ -23,6 +23,8 @@ _BY_CODE: dict[str, type[Rule]] = {}
 class Rule:
     """One rule. Subclasses give every attribute; two with one code are refused."""
 
+    subject: ClassVar[str]
+    """What the rule is about: the name of its file."""
     code: ClassVar[str]
     severity: ClassVar[str]
     message: ClassVar[str]
@@ -37,6 +39,7 @@ class Rule:
 
     def __init_subclass__(cls) -> None:
         """Register the rule under its code."""
+        cls.subject = cls.__module__.rpartition(".")[2]
         if cls.severity not in SEVERITIES:
             raise ValueError(f"{cls.code}: severity {cls.severity!r} is none of {SEVERITIES}")
         if cls.code in _BY_CODE:

@@ -77,6 +77,25 @@ class GeneveCriticalMissing(Rule):
     display_filter = "geneve.flags.critical == 1 && !(geneve.option.type.critical == 1)"
 
 
+class GeneveUnknownCritical(Rule):
+    """An option that must be understood, and that no registry knows."""
+
+    code = "G07"
+    severity = "warning"
+    message = "unknown Geneve option that is critical"
+    explanation = (
+        "An endpoint that does not know a critical option must drop the packet. Sender and "
+        "receiver may well agree on this one; whatever stands between them and wants to look "
+        "inside cannot."
+    )
+    remedy = (
+        "Check that every endpoint and load balancer on the way knows the option. `inspect "
+        "--table options` lists them."
+    )
+    source = "RFC 8926 section 3.5"
+    display_filter = "geneve.option.type.critical == 1"
+
+
 class GeneveReserved(Rule):
     """Bits that senders must clear are set."""
 
@@ -104,3 +123,124 @@ class GeneveControl(Rule):
     remedy = "None is needed."
     source = "RFC 8926 section 3.4"
     display_filter = "geneve.flags.oam == 1"
+
+
+class GeneveProtocolType(Rule):
+    """Neither Ethernet nor IP is inside."""
+
+    code = "G10"
+    severity = "info"
+    message = "Geneve without Ethernet or IP inside"
+    explanation = (
+        "The protocol type is an EtherType. Ethernet (0x6558) is usual, IPv4 and IPv6 are "
+        "common with cloud providers; anything else is legal and rare."
+    )
+    remedy = "None is needed where the sender is meant to do that."
+    source = "RFC 8926 section 3.4"
+    display_filter = (
+        "geneve.proto_type && geneve.proto_type != 0 && geneve.proto_type != 0x6558 && "
+        "geneve.proto_type != 0x0800 && geneve.proto_type != 0x86dd"
+    )
+
+
+class GeneveNoChecksum(Rule):
+    """UDP has no checksum, over IPv4."""
+
+    code = "G13"
+    severity = "info"
+    message = "Geneve over IPv4 without a UDP checksum"
+    explanation = (
+        "The checksum should be there; it may be left out, as Linux and Open vSwitch do by "
+        "default. An error in VNI or options then goes unnoticed where the link does not "
+        "catch it."
+    )
+    remedy = (
+        "None is needed on a network that checks its frames; else `csum=true` in Open "
+        "vSwitch, `udpcsum` in `ip link`."
+    )
+    source = "RFC 8926 section 4.3"
+    display_filter = "geneve && ip.proto == 17 && udp.checksum == 0"
+
+
+class GeneveNoChecksumIpv6(Rule):
+    """UDP has no checksum, over IPv6."""
+
+    code = "G14"
+    severity = "warning"
+    message = "Geneve over IPv6 without a UDP checksum"
+    explanation = (
+        "IPv6 has no header checksum, so UDP must have one, but for tunnels whose endpoints "
+        "were told to accept none (RFC 6935, RFC 6936). An endpoint that was not told drops "
+        "the packet."
+    )
+    remedy = (
+        "Switch the checksum on at the sender, or let the receiver accept packets without one "
+        "(`udp6zerocsumrx`)."
+    )
+    source = "RFC 8926 section 4.3, RFC 6936 section 5"
+    display_filter = "geneve && ipv6 && udp.checksum == 0"
+
+
+class GeneveFragmented(Rule):
+    """The packet that carries the tunnel was cut by IP."""
+
+    code = "G15"
+    severity = "warning"
+    message = "Geneve fragmented by the outer IP"
+    explanation = (
+        "Each such packet needs all of its fragments to arrive, and only the first has ports, "
+        "so that load balancers and firewalls treat the others differently. Counted are first "
+        "fragments."
+    )
+    remedy = (
+        "Lower the inner MTU by the overhead of the tunnel, or raise that of the underlay: "
+        "`genevecap overhead` shows both."
+    )
+    source = "RFC 8926 section 4.4.1"
+    display_filter = "(ip.flags.mf == 1 && ip.proto == 17) || ipv6.fraghdr.more == 1"
+
+
+class GeneveExperimental(Rule):
+    """An option of a class for experiments."""
+
+    code = "G17"
+    severity = "info"
+    message = "Geneve options of an experimental class"
+    explanation = (
+        "Classes 0xff00 to 0xffff belong to nobody: two vendors may use one number for "
+        "different options."
+    )
+    remedy = "None is needed as long as all endpoints belong together."
+    source = "RFC 8926 section 7"
+    display_filter = "geneve.option.class >= 0xff00"
+
+
+class GeneveNoProtocol(Rule):
+    """The protocol type is 0."""
+
+    code = "G18"
+    severity = "warning"
+    message = "Geneve protocol type is 0"
+    explanation = "It should be an EtherType; nothing has 0. What follows cannot be interpreted."
+    remedy = "Check that the port really carries Geneve, and the version of the sender."
+    source = "RFC 8926 section 3.4"
+    display_filter = "geneve.proto_type == 0"
+
+
+class GeneveIsVxlan(Rule):
+    """A header that means nothing as Geneve and much as VXLAN."""
+
+    code = "G19"
+    severity = "warning"
+    message = "header on a Geneve port looks like VXLAN"
+    explanation = (
+        "Its first word is VXLAN's: no protocol type and an option area of 32 octets, which "
+        "holds the inner Ethernet header. Either the port carries both, and then no endpoint "
+        "can tell them apart, or it carries VXLAN."
+    )
+    remedy = (
+        "Give each encapsulation a port of its own. Where all of it is VXLAN, say so with "
+        "--vxlan-port."
+    )
+    source = "RFC 8926 section 3.4, RFC 7348 section 5"
+    display_filter = "geneve.proto_type == 0 && geneve.options"

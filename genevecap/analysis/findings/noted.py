@@ -42,6 +42,7 @@ class Noted:
         frames: Iterable[tuple[int, int]] = (),
         detail: str = "",
         display_filter: str = "",
+        more: int = 0,
     ) -> None:
         """Add to a finding; it is there as soon as it was noted once.
 
@@ -49,6 +50,7 @@ class Noted:
         frames: (index of the capture, frame number); the first ones are kept.
         detail: what exactly, in a few words: text from a capture is escaped by the reports.
         display_filter: Wireshark's filter for this one, narrower than the rule's.
+        more: how many further details there are, of which nobody need make the words.
         """
         found = self._found.setdefault(code, _Found())
         found.packets += packets
@@ -58,6 +60,7 @@ class Noted:
                 found.details[detail] = None
             else:
                 found.more_details += 1
+        found.more_details += more
         if len(found.filters) <= MAX_FILTERS:
             found.filters[display_filter] = None
 

@@ -27,9 +27,11 @@ from struct import Struct
 
 from ...columns import Finding, Stop, TunnelKind
 from ..layers import ETHERTYPE_SPACE, ETHERTYPES, Layer
+from ..option_kinds import EXPERIMENTAL_CLASS, KNOWN_CRITICAL, OPTION_CRITICAL
 from .ethernet import type_text
 from .fields import Field, Header, printable, shorten
 from .protocol import Protocol
+from .udp import find_carrier
 from .walk import Walk
 
 FIRST = 0
@@ -57,11 +59,12 @@ OPTION_HEADER_BYTES = OPTION_FLAGS + 1
 OPTION_LENGTH = 0x1F
 """Words of data, in the last octet of the option header."""
 OPTION_RESERVED = 0xE0
-OPTION_CRITICAL = 0x80
-"""Bit of the option type."""
 
 PROBABLE_PROTOCOLS = (0x6558, 0x0800, 0x86DD)
-"""What a header on a tentative port must carry."""
+"""Ethernet and IP: what a header on a tentative port must carry."""
+
+VXLAN_FLAGS = 0x08000000
+"""The first word of a VXLAN header (RFC 7348 section 5)."""
 
 _HEADER = Struct(">II")
 _OPTION = Struct(">HBB")
@@ -72,8 +75,16 @@ _G02 = int(Finding.G02)
 _G03 = int(Finding.G03)
 _G05 = int(Finding.G05)
 _G06 = int(Finding.G06)
+_G07 = int(Finding.G07)
 _G08 = int(Finding.G08)
 _G09 = int(Finding.G09)
+_G10 = int(Finding.G10)
+_G13 = int(Finding.G13)
+_G14 = int(Finding.G14)
+_G15 = int(Finding.G15)
+_G17 = int(Finding.G17)
+_G18 = int(Finding.G18)
+_G19 = int(Finding.G19)
 
 
 class Geneve(Protocol):
@@ -113,6 +124,10 @@ class Geneve(Protocol):
             # RFC 8926 section 3.4: a transit device treats it as an unknown UDP payload.
             walk.findings |= _G01
             return walk.end(Stop.UNSUPPORTED)
+        find_carrier(walk, offset, _G15, _G13, _G14)
+        number = first & PROTOCOL_MASK
+        if number not in PROBABLE_PROTOCOLS:
+            walk.findings |= _unusual_protocol(first, low)
         options = offset + HEADER_BYTES
         walk.next = end = options + ((first & OPTION_LENGTH_MASK) >> OPTION_LENGTH_SHIFT)
         row = walk.add_tunnel(_KIND, low >> 8, offset, end, first)
@@ -132,7 +147,6 @@ class Geneve(Protocol):
         if end > walk.limit:
             _find_short(walk, end)
             return walk.cut(end)
-        number = first & PROTOCOL_MASK
         return ETHERTYPES.get(number) or ETHERTYPE_SPACE | number
 
     @staticmethod
@@ -164,10 +178,18 @@ def _find_short(walk: Walk, end: int) -> None:
         walk.findings |= _G02
 
 
+def _unusual_protocol(first: int, low: int) -> int:
+    """Return the finding about a protocol type that is neither Ethernet nor IP."""
+    if first & PROTOCOL_MASK:
+        return _G10
+    # On a port that is taken for Geneve, VXLAN's flags are an option length and no protocol.
+    return _G19 if first == VXLAN_FLAGS and not low & RESERVED_LOW else _G18
+
+
 def _list_options(walk: Walk, offset: int, area_end: int, critical_flag: int) -> int:
     """Add the options between `offset` and `area_end` that were captured whole. Returns how many.
 
-    Findings about them are added: G03, G05, G06, G08.
+    Findings about them are added: G03, G05, G06, G07, G08, G17.
     """
     data = walk.data
     table = walk.options
@@ -187,7 +209,12 @@ def _list_options(walk: Walk, offset: int, area_end: int, critical_flag: int) ->
             break
         if length & OPTION_RESERVED:
             findings |= _G08
-        critical |= option_type
+        if option_type & OPTION_CRITICAL:
+            critical = option_type
+            if option_class << 8 | option_type not in KNOWN_CRITICAL:
+                findings |= _G07
+        if option_class >= EXPERIMENTAL_CLASS:
+            findings |= _G17
         table.option_class[row] = option_class
         table.option_type[row] = option_type
         table.data_offset[row] = offset
@@ -195,7 +222,7 @@ def _list_options(walk: Walk, offset: int, area_end: int, critical_flag: int) ->
         row += 1
         offset += data_bytes
     table.count = row
-    if critical & OPTION_CRITICAL:
+    if critical:
         if not critical_flag:
             findings |= _G05
     elif critical_flag and whole and not findings & _G03:

@@ -22,16 +22,17 @@ from ...columns import Stop
 from ..layers import Layer
 from ..settings import TENTATIVE
 from .fields import Header
-from .ipv4 import describe_length
+from .ipv4 import MORE_FRAGMENTS, describe_length
 from .protocol import PROTOCOLS, Protocol
-from .walk import Walk
+from .walk import IP_FRAGMENT, Walk
 
 SOURCE_PORT = 0
 DESTINATION_PORT = 2
 LENGTH = 4
 CHECKSUM = 6
 PORTS_BYTES = DESTINATION_PORT + 2
-HEADER_BYTES = CHECKSUM + 2
+CHECKSUM_BYTES = 2
+HEADER_BYTES = CHECKSUM + CHECKSUM_BYTES
 
 PEER_PORT_LAYERS = frozenset((Layer.ESP | TENTATIVE, Layer.WIREGUARD | TENTATIVE))
 """What its source port tells too: answers go to the port that the other end came from, which a NAT
@@ -39,6 +40,23 @@ may have chosen (RFC 3948 section 2.1).  A tunnel is known by its destination po
 
 PORTS = Struct(">HH")
 _HEADER = Struct(">HHH")
+
+
+def find_carrier(
+    walk: Walk, offset: int, fragmented: int, no_checksum: int, no_checksum_ipv6: int
+) -> None:
+    """Find what is unusual about the UDP and IP headers that carry the tunnel header at `offset`.
+
+    The last three: the findings where the packet is a first fragment, and where UDP has no
+    checksum, over IPv4 and over IPv6.
+    """
+    carrier = walk.inner
+    if carrier is None:
+        return
+    if carrier[IP_FRAGMENT] & MORE_FRAGMENTS:
+        walk.findings |= fragmented
+    if not walk.data[offset - CHECKSUM_BYTES] and not walk.data[offset - 1]:
+        walk.findings |= no_checksum if carrier[0] == 4 else no_checksum_ipv6
 
 
 def describe_checksum(checksum: int) -> str:

@@ -22,6 +22,7 @@ from ...columns import Finding, TunnelKind
 from ..layers import Layer
 from .fields import Header, hexadecimal
 from .protocol import Protocol
+from .udp import find_carrier
 from .walk import Walk
 
 FLAGS = 0
@@ -43,12 +44,27 @@ RESERVED_WITH_GROUP = RESERVED & ~(G_FLAG | D_FLAG | A_FLAG | GROUP_MASK)
 RESERVED_LOW = 0x000000FF
 """Of the second word, below the VNI."""
 
+GENEVE_VERSION = 0xC0000000
+GENEVE_PROTOCOL = 0x0000FFFF
+GENEVE_PROTOCOLS = (0x6558, 0x0800, 0x86DD)
+"""What a Geneve header says that stands where VXLAN is expected (RFC 8926 section 3.4)."""
+
+GPE_FLAGS = 0x0C000000
+GPE_NEXT_PROTOCOL = 0x0000FFFF
+LAST_GPE = 5
+"""I and P, and the next protocols there are: draft-ietf-nvo3-vxlan-gpe section 3.1 and 3.2."""
+
 _HEADER = Struct(">II")
 # An attribute of an enum class costs 70 ns, a name of the module 10.
 _KIND = TunnelKind.VXLAN
 _ETHERNET = Layer.ETHERNET
 _V01 = int(Finding.V01)
 _V02 = int(Finding.V02)
+_V06 = int(Finding.V06)
+_V07 = int(Finding.V07)
+_V08 = int(Finding.V08)
+_V10 = int(Finding.V10)
+_V11 = int(Finding.V11)
 
 
 class Vxlan(Protocol):
@@ -63,12 +79,9 @@ class Vxlan(Protocol):
     def decode(walk: Walk, offset: int) -> int:
         """Add the tunnel; Ethernet follows whatever the flags say."""
         flags, low = _HEADER.unpack_from(walk.data, offset)
+        find_carrier(walk, offset, _V08, 0, _V10)
         if flags != I_FLAG or low & RESERVED_LOW:
-            if not flags & I_FLAG:
-                walk.findings |= _V01
-            reserved = RESERVED_WITH_GROUP if flags & G_FLAG else RESERVED
-            if flags & reserved or low & RESERVED_LOW:
-                walk.findings |= _V02
+            walk.findings |= _unusual(flags, low)
         walk.next = end = offset + HEADER_BYTES
         walk.add_tunnel(_KIND, low >> 8, offset, end, flags)
         return _ETHERNET
@@ -95,3 +108,21 @@ class Vxlan(Protocol):
             header.number("reserved_3", POLICY, 3, hexadecimal(6))
         header.summary = f"VNI {header.number('vni', VNI, 3)}{summary}"
         header.number("reserved", RESERVED_OCTET, 1, hexadecimal(2))
+
+
+def _unusual(flags: int, low: int) -> int:
+    """Return the findings about a header that is more than a flag and a VNI."""
+    findings = 0
+    if not flags & I_FLAG:
+        findings |= _V01
+        # On a port that is taken for VXLAN, Geneve's first word ends in an EtherType.
+        if not flags & GENEVE_VERSION and not low & RESERVED_LOW:
+            findings |= _V11 if flags & GENEVE_PROTOCOL in GENEVE_PROTOCOLS else 0
+    if flags & G_FLAG:
+        findings |= _V06
+    reserved = RESERVED_WITH_GROUP if flags & G_FLAG else RESERVED
+    if flags & reserved or low & RESERVED_LOW:
+        findings |= _V02
+    if flags & ~GPE_NEXT_PROTOCOL == GPE_FLAGS and 1 <= flags & GPE_NEXT_PROTOCOL <= LAST_GPE:
+        findings |= _V07
+    return findings

@@ -35,6 +35,7 @@ _IPIP = TunnelKind.IPIP
 
 IP_OFFSET = 6
 IP_BYTES = 7
+IP_FRAGMENT = 11
 
 TcpHeader = tuple[int, int, int, int, int, int, int, int, int]
 """Flags, sequence, acknowledgment, window, which options, MSS, window scale, TSval, TSecr."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from genevecap.decode.option_kinds import EXPERIMENTAL_CLASS, KNOWN_CRITICAL, OPTION_CRITICAL
 from genevecap.decode.options import class_name, is_known, option_name
 from genevecap.decode.options.layout import MAX_DATA_BYTES, REST
 from genevecap.decode.options.registry import class_ranges, layouts
@@ -193,3 +194,14 @@ def test_import_reads_no_table():
         "assert 'genevecap.decode.options.layout' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)  # fails by its exit code
+
+
+def test_decoders_know_the_critical_options_that_have_a_layout():
+    critical = {
+        layout.option_class << 8 | layout.option_type
+        for layout in layouts()
+        if layout.option_type & OPTION_CRITICAL
+    }
+    assert critical == set(KNOWN_CRITICAL)
+    assert class_name(EXPERIMENTAL_CLASS) == "Experimental Use"
+    assert class_name(EXPERIMENTAL_CLASS - 1) != "Experimental Use"

@@ -153,6 +153,7 @@ VECTORS = [
         + octets("02 00 00 00 00 0d 02 00 00 00 00 0c 08 00")
         + octets(f"45 00 00 32 00 00 40 00 40 04 00 00 {A_TO_B} {INNER_V4}"),
         link_type=IPV4,
+        findings=["V10"],
         layers=[
             ("ipv4", 0),
             ("ipv6", 20),

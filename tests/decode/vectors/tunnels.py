@@ -48,12 +48,23 @@ def inner(offset):
 
 
 def over_udp(
-    name, port, text, *, size=None, ip=True, ports=True, udp_bytes=None, flags=0, **expected
+    name,
+    port,
+    text,
+    *,
+    size=None,
+    ip=True,
+    ports=True,
+    udp_bytes=None,
+    checksum=0xBEEF,
+    flags=0,
+    **expected,
 ):
     """A vector of what IPv4 and UDP carry to `port`.
 
     size: octets that the lengths tell, where that is not all of them.  ip: whether there is no
     inner IP header, so that the outer one is `inner` too.  ports: whether its ports are told.
+    checksum: of UDP, which nothing verifies; 0 says that there is none.
     """
     octets = bytes.fromhex("".join(line.partition("#")[0] for line in text.splitlines()))
     size = len(octets) if size is None else size
@@ -61,7 +72,7 @@ def over_udp(
     total = 28 + size
     header = bytes.fromhex(
         f"45 00 {total:04x} 00 07 {flags:04x} 40 11 00 00 0a 00 00 01 0a 00 00 02"
-        f"9c 40 {port:04x} {udp_bytes:04x} 00 00"
+        f"9c 40 {port:04x} {udp_bytes:04x} {checksum:04x}"
     )
     outer = {**V4, "protocol": 17}
     if ports:
@@ -123,6 +134,7 @@ GENEVE_VECTORS = [
         ff ff 7f 01 33 33 33 33  # experimental, type 127, 4 octets
         {INNER}""",
         ip=False,
+        findings=["G17"],
         layers=[("geneve", 28), ("ipv4", 56), ("udp", 76)],
         tunnels=[
             {
@@ -156,6 +168,7 @@ GENEVE_VECTORS = [
         "geneve-unknown-protocol",
         6081,
         "00 00 88 cc 00 00 01 00 02 07",
+        findings=["G10"],
         layers=[("geneve", 28), ("ethertype-0x88cc", 36)],
         stop="unsupported",
         stop_layer="ethertype-0x88cc",
@@ -166,6 +179,7 @@ GENEVE_VECTORS = [
         "geneve-protocol-below-0600",
         6081,
         "00 00 00 00 00 00 01 00 02 07",
+        findings=["G18"],
         layers=[("geneve", 28), ("ethertype-0x0000", 36)],
         stop="unsupported",
         stop_layer="ethertype-0x0000",
@@ -276,6 +290,57 @@ GENEVE_VECTORS = [
             }
         ],
         **inner(40),
+    ),
+    over_udp(
+        "geneve-unknown-critical-option",
+        6081,
+        f"01 40 08 00 00 00 01 00 01 02 90 00 {INNER}",
+        ip=False,
+        layers=[("geneve", 28), ("ipv4", 40), ("udp", 60)],
+        findings=["G07"],
+        tunnels=[
+            {
+                **GENEVE,
+                "vni": 1,
+                "flags": 0x01400800,
+                "overhead_bytes": 40,
+                "options": [(0x0102, 0x90, 40, 0)],
+            }
+        ],
+        **inner(40),
+    ),
+    over_udp(
+        "geneve-without-udp-checksum",
+        6081,
+        f"00 00 08 00 00 00 01 00 {INNER}",
+        checksum=0,
+        ip=False,
+        layers=[("geneve", 28), ("ipv4", 36), ("udp", 56)],
+        findings=["G13"],
+        tunnels=[{**GENEVE, "vni": 1, "flags": 0x00000800, "overhead_bytes": 36}],
+        **inner(36),
+    ),
+    over_udp(
+        "vxlan-header-on-the-geneve-port",
+        6081,
+        f"""
+        08 00 00 00           # VXLAN's I flag; as Geneve 32 octets of options and no protocol
+        00 00 07 00           # VNI 7
+        {INNER_ETHERNET} 08 00 {INNER}""",
+        layers=[("geneve", 28), ("ethertype-0x0000", 68)],
+        stop="unsupported",
+        stop_layer="ethertype-0x0000",
+        stop_offset=68,
+        findings=["G03", "G19"],
+        tunnels=[
+            {
+                **GENEVE,
+                "vni": 7,
+                "flags": 0x08000000,
+                "overhead_bytes": 68,
+                "options": [(0x0200, 0, 40, 0), (0x000D, 2, 44, 0)],
+            }
+        ],
     ),
     over_udp(
         "geneve-c-without-critical-option",
@@ -410,6 +475,7 @@ GENEVE_VECTORS = [
         "02 00 65 58 00 00 01 00 01 02 00 00  # 8 octets of options, 4 of them in this fragment",
         udp_bytes=2000,
         flags=0x2000,
+        findings=["G15"],
         layers=[("geneve", 28)],
         stop="fragment",
         stop_layer="geneve",
@@ -427,6 +493,7 @@ GENEVE_VECTORS = [
         00 00 08 00 00 00 01 00
         {INNER}""",
         link_type=IPV6,
+        findings=["G14"],
         layers=[("ipv6", 0), ("udp", 40), ("geneve", 48), ("ipv4", 56), ("udp", 76)],
         outer={
             "version": 6,
@@ -471,6 +538,7 @@ VXLAN_VECTORS = [
         8472,
         f"08 00 00 00 ff ff ff 00 {INNER_ETHERNET} 81 00 00 02 08 00 {INNER}",
         ip=False,
+        findings=["V09"],
         layers=[("vxlan", 28), ("ethernet", 36), ("vlan", 50), ("ipv4", 54), ("udp", 74)],
         link=LINK,
         tunnels=[{**VXLAN, "destination_port": 8472, "vni": 0xFFFFFF, "overhead_bytes": 54}],
@@ -514,6 +582,7 @@ VXLAN_VECTORS = [
         4789,
         f"88 48 00 2a 00 00 07 00  # G, I; D, A; group 42\n {INNER_ETHERNET} 08 00 {INNER}",
         ip=False,
+        findings=["V06"],
         layers=[("vxlan", 28), ("ethernet", 36), ("ipv4", 50), ("udp", 70)],
         link=LINK,
         tunnels=[{**VXLAN, "vni": 7, "flags": 0x8848002A, "overhead_bytes": 50}],
@@ -526,8 +595,19 @@ VXLAN_VECTORS = [
         ip=False,
         layers=[("vxlan", 28), ("ethernet", 36), ("ipv4", 50), ("udp", 70)],
         link=LINK,
-        findings=["V02"],
+        findings=["V02", "V06"],
         tunnels=[{**VXLAN, "vni": 7, "flags": 0x8801002A, "overhead_bytes": 50}],
+        **inner(50),
+    ),
+    over_udp(
+        "geneve-header-on-the-vxlan-port",
+        4789,
+        f"00 00 65 58 00 03 e8 00 {INNER_ETHERNET} 08 00 {INNER}",
+        ip=False,
+        layers=[("vxlan", 28), ("ethernet", 36), ("ipv4", 50), ("udp", 70)],
+        link=LINK,
+        findings=["V01", "V02", "V11"],
+        tunnels=[{**VXLAN, "vni": 1000, "flags": 0x00006558, "overhead_bytes": 50}],
         **inner(50),
     ),
     over_udp(
@@ -537,7 +617,7 @@ VXLAN_VECTORS = [
         ip=False,
         layers=[("vxlan", 28), ("ethernet", 36), ("ipv4", 50), ("udp", 70)],
         link=LINK,
-        findings=["V02"],
+        findings=["V02", "V07"],
         tunnels=[{**VXLAN, "vni": 7, "flags": 0x0C000003, "overhead_bytes": 50}],
         **inner(50),
     ),
@@ -624,6 +704,7 @@ VXLAN_VECTORS = [
         08 00 00 00 00 00 06 00  # VXLAN, VNI 6
         02 00 00 00 00 0d     # the fragment ends in the inner Ethernet header""",
         ip=False,
+        findings=["V08"],
         layers=[("geneve", 28), ("ipv4", 36), ("udp", 56), ("vxlan", 64)],
         stop="fragment",
         stop_layer="ethernet",

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network that tunnels cross: protection, paths, and who sends what."""
+
+from __future__ import annotations
+
+from . import Rule
+
+
+class PlainTunnel(Rule):
+    """Anyone on the way can read what is inside."""
+
+    code = "U01"
+    severity = "warning"
+    message = "tunnel between hosts in the clear"
+    explanation = (
+        "Geneve and VXLAN encrypt nothing: whoever sees the underlay reads and changes what "
+        "is inside, and can inject packets into the VNI. Details say what was readable, by "
+        "port. Tunnels that carry only what is encrypted by itself (HBONE, TLS, QUIC, SSH, "
+        "IPsec, WireGuard) are not counted, nor those whose hosts exchange at least as much "
+        "IPsec or WireGuard: there the plain packet is what was decrypted. Istio's own "
+        "tunnels to ztunnel never leave the node."
+    )
+    remedy = (
+        "Encrypt between the nodes (IPsec, WireGuard, MACsec), or put all workloads into the mesh."
+    )
+    source = "RFC 7348 section 7, RFC 8926 section 6.1"
+    display_filter = "geneve || vxlan"
+
+
+class ProtectedHosts(Rule):
+    """IPsec, WireGuard or MACsec was seen."""
+
+    code = "U02"
+    severity = "info"
+    message = "traffic between hosts is encrypted"
+    explanation = "What is inside cannot be told, tunnels included."
+    remedy = "None is needed. To look inside, capture before encryption: on the tunnel device."
+    source = "RFC 4303, IEEE 802.1AE, https://www.wireguard.com/protocol/"
+    display_filter = "esp || wg || macsec"
+
+
+class ScatteredFlow(Rule):
+    """One flow is spread over many source ports."""
+
+    code = "U03"
+    severity = "warning"
+    message = "one inner flow, many outer source ports"
+    explanation = (
+        "The source port stands for the flow: networks choose a path by it. A flow whose port "
+        "keeps changing takes several paths and arrives out of order, which TCP takes for "
+        "loss. Counted are flows of at least 32 packets in which every fourth packet or more "
+        "has another port than the one before; a port that changes now and then is Linux "
+        "choosing another path after a timeout."
+    )
+    remedy = "Check how the sender makes the source port: it should be a hash of the inner headers."
+    source = "RFC 8926 section 3.3, RFC 7348 section 5"
+    display_filter = "geneve || vxlan"
+
+
+class NoEntropy(Rule):
+    """Many flows share one source port."""
+
+    code = "U04"
+    severity = "warning"
+    message = "many inner flows, one outer source port"
+    explanation = (
+        "Networks choose one of several paths by the outer ports. With one source port all "
+        "traffic of the tunnel takes one path and is handled by one receive queue, however "
+        "many there are. Counted are tunnels with at least 16 inner flows."
+    )
+    remedy = (
+        "Let the sender choose the source port by a hash of the inner headers; without a "
+        "choice of paths or queues nothing is lost."
+    )
+    source = "RFC 8926 section 3.3, RFC 7348 section 5"
+    display_filter = "geneve || vxlan"
+
+
+class MovingFlow(Rule):
+    """Two endpoints send the packets of one flow in turn."""
+
+    code = "U05"
+    severity = "warning"
+    message = "one flow from several tunnel endpoints"
+    explanation = (
+        "An address of a VNI lives behind one endpoint. Here packets of one flow came from "
+        "one endpoint, then from another, then from the first again: an address that is used "
+        "twice, a loop, or two endpoints that both believe to be responsible. A workload that "
+        "moves does so once, and a packet that is passed on from endpoint to endpoint is not "
+        "counted. Counted are packets from another endpoint than the packet before."
+    )
+    remedy = (
+        "Look at which of the two endpoints the address belongs to, and for the same address "
+        "behind both."
+    )
+    source = "RFC 7348 section 4.1"
+    display_filter = "geneve || vxlan"

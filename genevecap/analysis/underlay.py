@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tunnels show of the network that they cross: U01 to U05, told from counted tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from heapq import nsmallest
+
+from ..addresses import address_text, endpoint_text
+from ..columns import TUNNEL_NAMES, Stop, TunnelKind
+from ..decode.layers import Layer, layer_name, protocol_name
+from .findings.noted import MAX_DETAILS, Noted
+from .services import ESP, READABLE, UDP, Service, names, service_of
+from .tables import FIRST_FRAMES, FlowCount, SummaryTables, TunnelCount
+
+OVERLAYS = frozenset((TunnelKind.GENEVE, TunnelKind.VXLAN, TunnelKind.VXLAN_GPE))
+"""Kinds of tunnel that networks of hosts are made of."""
+
+LEAST_FLOWS = 16
+"""A tunnel with fewer inner flows may have one source port by chance or because it is idle."""
+
+_MOST_FLOWS = 1_000
+_HIDING = (Layer.ESP, Layer.WIREGUARD, Layer.MACSEC)
+_PROTECTED = Service.IPSEC | Service.WIREGUARD
+_IPV4_LOOPBACK = 127
+
+_Pair = tuple[int, int, int, int, int]
+
+
+def note_underlay(
+    noted: Noted,
+    tables: SummaryTables,
+    tunnels: Sequence[TunnelCount],
+    redirect_vnis: frozenset[int],
+) -> None:
+    """Note what the tunnels of a run show.
+
+    tunnels: of the tables, largest first.  redirect_vnis: of tunnels that never leave a node.
+    """
+    crossing = [t for t in tunnels if _crosses(t, redirect_vnis)]
+    hidden = _hidden_packets(tables)
+    protected = list(_protected_flows(tables)) if hidden else []
+    _note_protected(noted, hidden, protected)
+    _note_plain(noted, crossing, protected)
+    _note_paths(noted, tables, crossing)
+    _note_moves(noted, tables, redirect_vnis)
+
+
+def _crosses(t: TunnelCount, redirect_vnis: frozenset[int]) -> bool:
+    """Tell whether a tunnel runs between hosts, as far as can be seen."""
+    if t.kind not in OVERLAYS or t.depth:
+        return False
+    if t.kind == TunnelKind.GENEVE and t.vni in redirect_vnis and not t.option_packets:
+        return False
+    return not (_is_loopback(t.version, t.source_hi, t.source_lo))
+
+
+def _is_loopback(version: int, hi: int, lo: int) -> bool:
+    return lo >> 24 == _IPV4_LOOPBACK if version == 4 else (hi, lo) == (0, 1)
+
+
+# --- protection --------------------------------------------------------------------------------
+
+
+def _protected_flows(tables: SummaryTables) -> Iterator[FlowCount]:
+    """Yield flows between hosts that are encrypted: those outside of any tunnel."""
+    flows = tables.flows_of(ESP, _MOST_FLOWS)
+    for flow in (*flows, *tables.flows_of(UDP, _MOST_FLOWS)):
+        if flow.vni < 0 and service_of(*flow[6:9]) & _PROTECTED:
+            yield flow
+
+
+def _hidden_packets(tables: SummaryTables) -> Counter[str]:
+    """Return how many packets hide what is inside, by layer."""
+    hidden = Counter[str]()
+    for stop in tables.stops():
+        if stop.stop == Stop.COMPLETE and stop.layer in _HIDING:
+            hidden[layer_name(stop.layer)] += stop.packets
+    return hidden
+
+
+def _note_protected(noted: Noted, hidden: Counter[str], flows: Sequence[FlowCount]) -> None:
+    """Note U02: packets whose inside is hidden, with the hosts where they are known."""
+    for layer, packets in hidden.items():
+        hosts = [
+            f"{_ends(flow)}: {layer}, {flow.packets} packets"
+            for flow in flows[:MAX_DETAILS]
+            if _layer_of(flow) == layer
+        ]
+        for number, detail in enumerate(hosts or [f"{layer}, {packets} packets"]):
+            noted.note("U02", packets=0 if number else packets, detail=detail)
+
+
+def _layer_of(flow: FlowCount) -> str:
+    service = service_of(*flow[6:9])
+    return layer_name(Layer.WIREGUARD if service & Service.WIREGUARD else Layer.ESP)
+
+
+def _note_plain(
+    noted: Noted, tunnels: Sequence[TunnelCount], protected: Sequence[FlowCount]
+) -> None:
+    """Note U01 for tunnels that anyone on the way can read something in."""
+    encrypted = Counter[_Pair]()
+    for flow in protected:
+        encrypted[_pair(flow)] += flow.packets
+    # Where hosts encrypt, the receiver's capture has each packet twice: as it came, and after
+    # decryption.
+    plain = [
+        t
+        for t in tunnels
+        if t.services & READABLE and not (encrypted and encrypted[_pair(t)] >= t.packets)
+    ]
+    _note_tunnels(
+        noted, "U01", plain, lambda t: f"{', '.join(names(t.services & READABLE))} readable"
+    )
+
+
+def _note_tunnels(
+    noted: Noted, code: str, tunnels: Sequence[TunnelCount], text: Callable[[TunnelCount], str]
+) -> None:
+    """Note a finding about tunnels, with the first of them by name: there may be very many."""
+    for number, t in enumerate(tunnels[:MAX_DETAILS]):
+        detail, display_filter = f"{_tunnel_text(t)}: {text(t)}", _tunnel_filter(t)
+        if number:
+            noted.note(code, packets=0, detail=detail, display_filter=display_filter)
+        else:
+            noted.note(
+                code,
+                packets=sum(each.packets for each in tunnels),
+                frames=nsmallest(FIRST_FRAMES, ((each.capture, each.frame) for each in tunnels)),
+                detail=detail,
+                display_filter=display_filter,
+                more=max(len(tunnels) - MAX_DETAILS, 0),
+            )
+
+
+# --- paths -------------------------------------------------------------------------------------
+
+
+def _note_paths(noted: Noted, tables: SummaryTables, tunnels: Sequence[TunnelCount]) -> None:
+    """Note U03 and U04: source ports that change too often, and that never change."""
+    scattered = tables.scattered(MAX_DETAILS)
+    if scattered.flows:
+        for number, flow in enumerate(scattered.largest):
+            noted.note(
+                "U03",
+                packets=0 if number else scattered.packets,
+                detail=f"{_flow_text(flow)}: {flow.packets} packets",
+            )
+    lonely = [
+        t
+        for t in tunnels
+        if t.least_source_port == t.most_source_port >= 0 and t.inner_flows >= LEAST_FLOWS
+    ]
+    _note_tunnels(
+        noted, "U04", lonely, lambda t: f"{t.inner_flows} flows from port {t.most_source_port}"
+    )
+
+
+def _note_moves(noted: Noted, tables: SummaryTables, redirect_vnis: frozenset[int]) -> None:
+    """Note U05: packets of one flow from several endpoints in turn."""
+    for move in sorted(tables.moves()):
+        if _crosses(move.one, redirect_vnis):
+            ends = sorted(_source(t) for t in (move.one, move.other))
+            noted.note(
+                "U05",
+                packets=move.times,
+                frames=[(move.capture, move.frame)],
+                detail=f"VNI {move.one.vni}: {' and '.join(ends)}",
+            )
+
+
+# --- words -------------------------------------------------------------------------------------
+
+
+def _pair(row: TunnelCount | FlowCount) -> _Pair:
+    return (row.version, row.source_hi, row.source_lo, row.destination_hi, row.destination_lo)
+
+
+def _source(row: TunnelCount | FlowCount) -> str:
+    return address_text(row.version, row.source_hi, row.source_lo)
+
+
+def _destination(row: TunnelCount | FlowCount) -> str:
+    return address_text(row.version, row.destination_hi, row.destination_lo)
+
+
+def _ends(row: TunnelCount | FlowCount) -> str:
+    return f"{_source(row)} > {_destination(row)}"
+
+
+def _tunnel_text(t: TunnelCount) -> str:
+    return f"{TUNNEL_NAMES[t.kind]} VNI {t.vni}, {_ends(t)}"
+
+
+def _tunnel_filter(t: TunnelCount) -> str:
+    ip = "ip" if t.version == 4 else "ipv6"
+    return f"{ip}.src == {_source(t)} && {ip}.dst == {_destination(t)} && udp.dstport == {t.port}"
+
+
+def _flow_text(flow: FlowCount) -> str:
+    ends = (
+        endpoint_text(_source(flow), None if flow.source_port < 0 else flow.source_port),
+        endpoint_text(
+            _destination(flow), None if flow.destination_port < 0 else flow.destination_port
+        ),
+    )
+    return f"VNI {flow.vni}, {protocol_name(flow.protocol)} {ends[0]} > {ends[1]}"
