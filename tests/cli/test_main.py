@@ -61,7 +61,7 @@ def test_every_command_exists_and_ends_with_an_example(name):
     assert result.exit_code == 0
     last = result.stdout.rstrip().splitlines()[-1]
     assert last.strip().startswith(f"Example: genevecap {name} ")
-    assert " samples/" in last
+    assert name == "findings" or " samples/" in last  # the rules need no capture
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help
