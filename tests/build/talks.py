@@ -87,11 +87,14 @@ class Talk:
             payload, source[1], destination[1], sequence=sequence % 2**32,
             acknowledgment=self.sequence[not upward] % 2**32 if flags & ACK else 0, flags=flags,
         )  # fmt: skip
-        packet = p.ipv4(segment, 6, source[0], destination[0])
+        if ":" in source[0]:
+            frame = p.ethernet(p.ipv6(segment, 6, source[0], destination[0]), 0x86DD)
+        else:
+            frame = p.ethernet(p.ipv4(segment, 6, source[0], destination[0]))
         seen = [name for name in self.at if self.only.get(name, upward) == upward]
         for place, name in enumerate(seen if upward else reversed(seen)):
-            frame = self.wrap.get(name, bytes)(p.ethernet(packet))
-            self.talks.sightings.append((round(ms * MS) + place * STEP_NS, name, frame))
+            seen_as = self.wrap.get(name, bytes)(frame)
+            self.talks.sightings.append((round(ms * MS) + place * STEP_NS, name, seen_as))
         if not back:
             self.sequence[upward] += len(payload) + (flags & FIN)
         return self

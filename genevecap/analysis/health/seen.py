@@ -67,13 +67,19 @@ def span_of(seen: MeshSeen, connection: Connection) -> Span:
 
 
 def connection_filter(connection: Connection) -> str:
-    """Return Wireshark's filter for a connection, at points that see its own addresses."""
+    """Return Wireshark's filter for a connection.
+
+    By its client alone where points see the server's end under other addresses, as redirection and
+    a Service's address make it.
+    """
     client, server = connection.client, connection.server
-    return (
-        f"{field_of(client)}.addr == {endpoint_address(client)} && "
-        f"{field_of(server)}.addr == {endpoint_address(server)} && "
-        f"tcp.port == {client.port} && tcp.port == {server.port}"
-    )
+    parts = [f"{field_of(client)}.addr == {endpoint_address(client)}", f"tcp.port == {client.port}"]
+    called = {half.destination for half in connection.forward.values()}
+    answered = {half.source for half in connection.reverse.values()}
+    if called | answered == {server}:
+        parts.insert(1, f"{field_of(server)}.addr == {endpoint_address(server)}")
+        parts.append(f"tcp.port == {server.port}")
+    return " && ".join(parts)
 
 
 def first_frames(connection: Connection, *, forward: bool = True) -> list[tuple[int, int]]:

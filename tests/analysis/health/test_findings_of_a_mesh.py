@@ -276,6 +276,48 @@ def test_what_is_no_bypass(tmp_path, source):
     assert ("A09" in found) == (source == "169.254.7.127")
 
 
+@needs_tshark
+def test_ipv6_is_told_apart_and_filtered_too(tmp_path):
+    """The twin of 169.254.7.127, HBONE that is blocked, and what goes around the mesh."""
+    client, server = "fd00::4", "fd00::5"
+    talks = Talks()
+    probe = talks.begin(("fd16:9254:7127:1337:ffff:ffff:ffff:ffff", 41000), (server, 8080), "ens5")
+    probe.open(0).close(5)
+    for number, (one, other) in enumerate(((client, server), (server, client))):
+        talk = talks.begin((one, 40000 + number), (other, 15008), "ens5")
+        talk.open(10 + 10 * number).up(15 + 10 * number, hellos.client_hello())
+    blocked = talks.begin((client, 40002), (server, 15008), "ens5")
+    blocked.up(40, flags=SYN).up(1040, flags=SYN)
+    talks.begin((client, 41001), (server, 8080), "ens5").open(50).close(60)
+    path = talks.write(tmp_path / "node.pcapng")
+    found = found_in(path)
+    assert {"A01", "A03", "A09"} <= found.keys()
+    assert found["A09"].packets == 6
+    for finding in found.values():
+        assert shown_by(path, finding) >= {frame.frame for frame in finding.frames}
+
+
+def shown_by(path, finding):
+    """Frames that Wireshark shows with a finding's filter."""
+    done = subprocess.run(
+        ["tshark", "-r", str(path), "-d", "tcp.port==15008,tls", "-Y", finding.display_filter,
+         "-T", "fields", "-e", "frame.number"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return {int(word) for word in done.stdout.split()}
+
+
+@needs_tshark
+@pytest.mark.parametrize("name", ["ztunnel-1.24", "ztunnel-1.31-faults", "iptables-geneve"])
+def test_filters_show_the_frames_that_findings_list(name):
+    paths = {str(path): path for path in captures_of(recorded_set(name))}
+    for finding in found_in(*paths).values():
+        listed = Counter(frame.capture for frame in finding.frames)
+        for capture in listed:
+            frames = {frame.frame for frame in finding.frames if frame.capture == capture}
+            assert frames <= shown_by(capture, finding), finding.code
+
+
 def test_probes_are_told_apart_by_inspect_too(tmp_path):
     talks = Talks()
     talk = talks.begin(("169.254.7.127", 41000), (SERVER, 8080), "veth1", "eth0")
