@@ -112,10 +112,11 @@ def _recorded(seen: MeshSeen) -> dict[str | None, int]:
 
     A node that is not there has none.
     """
+    answering = {point for connection in seen.connections for point in connection.reverse}
     links = {
         role.index: role.node
         for role in seen.roles
-        if role.role in _AT_ZTUNNEL and role.index not in seen.dropping
+        if role.role in _AT_ZTUNNEL and role.index not in seen.dropping and role.index in answering
     }
     result: dict[str | None, int] = {}
     for connection in seen.connections:
@@ -135,12 +136,15 @@ def _note_unreachable(noted: Noted, seen: MeshSeen) -> None:
     )
     waited = _waits(seen)
     devices = {role.index for role in seen.roles if role.role in _ISTIO_DEVICES}
+    blind = devices | _one_sided(seen)
     for h, leg in enumerate(seen.drafts.mesh.hbone):
         end = ending(leg.connection)
         if not end.unreachable:
             continue
         if by_geneve and _inherits_marks(leg, end, devices):
             _note_marks(noted, leg)
+            continue
+        if end.server_reset_ns is None and h not in waited and not _would_show(leg, blind):
             continue
         how = "reset" if end.server_reset_ns is not None else f"{end.syns} SYNs, no answer"
         detail = f"{pair_text(leg.connection)}: {how}"
@@ -155,6 +159,31 @@ def _note_unreachable(noted: Noted, seen: MeshSeen) -> None:
             display_filter=f"tcp.flags.syn == 1 && {field_of(server)}.addr == "
             f"{endpoint_address(server)} && tcp.port == {server.port}",
         )
+
+
+def _one_sided(seen: MeshSeen) -> set[int]:
+    """Return points that show what clients send and never what they get."""
+    asking: set[int] = set()
+    answering: set[int] = set()
+    for connection in seen.connections:
+        answering |= connection.reverse.keys()
+        asking |= {
+            point
+            for point, half in connection.forward.items()
+            if half.highest or half.handshake is not None
+        }
+    return asking - answering
+
+
+def _would_show(leg: Leg, blind: Collection[int]) -> bool:
+    """Tell whether some point saw the repeated SYN that would have seen the answer too.
+
+    In Istio's tunnel there are no answers.
+    """
+    return any(
+        half.syn_count > 1 and half.point not in blind and not half.vnis & _ISTIO_VNIS
+        for half in leg.connection.forward.values()
+    )
 
 
 def _waits(seen: MeshSeen) -> dict[int, list[str]]:

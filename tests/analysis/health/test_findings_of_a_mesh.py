@@ -444,6 +444,33 @@ def test_the_port_is_blocked():
     )
 
 
+def repeated(talks, *at, **options):
+    talk = talks.begin((CLIENT, 44000), (SERVER, 15008), *at, **options)
+    return talk.up(0, flags=SYN).up(1000, flags=SYN).up(3000, flags=SYN)
+
+
+def test_syns_that_were_repeated(tmp_path):
+    talks = Talks()
+    repeated(talks, "ens5")
+    hbone(talks, "ens5", ms=5000)
+    found = found_in(talks.write(tmp_path / "node.pcapng"))
+    assert found["A03"].details == (f"{CLIENT} > {SERVER}:15008: 3 SYNs, no answer",)
+
+
+def test_answers_that_this_capture_never_shows(tmp_path):
+    """Istio's tunnel holds no answers; nor does a capture of one direction."""
+    talks = Talks()
+    repeated(talks, "istioin")
+    assert "A03" not in found_in(talks.write(tmp_path / "istioin.pcapng"))
+    talks = Talks()
+    repeated(talks, "veth1", wrap={"veth1": in_geneve(1000)})
+    assert "A03" not in found_in(talks.write(tmp_path / "tunnel.pcapng"))
+    talks = Talks()
+    repeated(talks, "ens5", only={"ens5": True})
+    hbone(talks, "ens5", ms=5000, only={"ens5": True})
+    assert "A03" not in found_in(talks.write(tmp_path / "one-way.pcapng"))
+
+
 def test_the_port_is_closed(tmp_path):
     talks = Talks()
     talk = talks.begin((CLIENT, 40000), (SERVER, 15008), "ens5")
