@@ -199,3 +199,23 @@ class MarksInherited(Rule):
     )
     source = "istio/istio cni/pkg/ambient/net_linux.go, ztunnel-PREROUTING (1.18 to 1.20)"
     display_filter = "tcp.srcport == 15008 && tcp.flags.reset == 1"
+
+
+class PlainIntoMesh(Rule):
+    """A client's own connection was taken in by the server's ztunnel."""
+
+    code = "A12"
+    severity = "info"
+    message = "plain text enters the mesh"
+    explanation = (
+        "The server's ztunnel took these connections as their clients sent them, without HBONE. "
+        "That is normal for clients outside the mesh. If the client's pod is meant to be in it, "
+        "its own redirection is missing: on iptables and Geneve look for istioout and the ip rules "
+        "of its node, in a pod for its iptables rules."
+    )
+    remedy = (
+        "Enrol the client (label its namespace istio.io/dataplane-mode=ambient), or repair its "
+        "redirection; to refuse plain text, set PeerAuthentication to STRICT."
+    )
+    source = "istio/ztunnel src/proxy/inbound_passthrough.rs (1.18 to 1.31)"
+    display_filter = "tcp.flags.syn == 1 && !(tcp.port == 15008)"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of sessions: findings A01, A04 to A07 and A09.
+"""What became of sessions: findings A01, A04 to A07, A09 and A12.
 
-They went around the mesh, were refused or denied, or opened HBONE although there was some; and
-callers on the node itself, which are none of the mesh's.
+They went around the mesh or came into it in plain text, were refused or denied, or opened HBONE
+although there was some; and callers on the node itself, which are none of the mesh's.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def note_sessions(noted: Noted, seen: MeshSeen) -> None:
     _note_bypass(noted, seen)
     for draft in seen.drafts.all():
         _note_failure(noted, draft)
+        _note_plain(noted, draft)
     _note_needless(noted, seen)
     _note_node_local(noted, seen)
 
@@ -46,6 +47,18 @@ def _note_bypass(noted: Noted, seen: MeshSeen) -> None:
             frames=[(seen.paths.index(path), frame) for path, frame in item.frames],
             detail=f"{item.source} > {item.destination}",
             display_filter=item.display_filter,
+        )
+
+
+def _note_plain(noted: Noted, draft: Draft) -> None:
+    client = endpoint_address(draft.connection.client)
+    if draft.kind == "plaintext-inbound" and client not in SNAT_ADDRESSES:
+        noted.note(
+            "A12",
+            packets=packets_of(draft.connection),
+            frames=first_frames(draft.connection),
+            detail=f"{client} > {text(draft.connection.server)}",
+            display_filter=connection_filter(draft.connection),
         )
 
 

@@ -703,6 +703,33 @@ def test_latency_finds_what_flows_finds(name):
         assert {f.code: f.packets for f in result.findings} == wanted
 
 
+# --- plain text into the mesh ----------------------------------------------------------------
+
+
+def test_plain_text_that_a_ztunnel_took_in():
+    """Node A redirects nothing, node B does: whether its pods were to be meshed none can tell."""
+    specs = specs_of(*captures_of(SAMPLES / "ambient-broken-interception"))
+    result = flows(specs)
+    plain = [s for s in result.sessions if s.kind == "plaintext-inbound"]
+    (finding,) = [f for f in result.findings if f.code == "A12"]
+    assert set(finding.details) == {f"{s.client.split(':')[0]} > {s.destination}" for s in plain}
+    assert finding.packets == sum(s.legs[0].packets for s in plain)
+
+
+@pytest.mark.parametrize("name", ["ambient-in-pod", "ambient-ebpf"])
+def test_plain_text_from_outside_alone_enters_whole_meshes(name):
+    folder = SAMPLES / name
+    truth = json.loads((folder / "truth.json").read_text("utf-8"))
+    outside = {
+        flow["conn1"]["client"].rpartition(":")[0]
+        for flow in truth["flows"]
+        if flow.get("session_kind") == "plaintext-inbound"
+    }
+    found = found_in(*captures_of(folder))
+    details = found["A12"].details if "A12" in found else ()
+    assert {line.split(" ")[0] for line in details} == outside
+
+
 # --- nothing else on what was recorded -------------------------------------------------------
 
 OUTCOMES = {"refused": "A04", "denied": "A05"}
