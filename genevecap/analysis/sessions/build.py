@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from ..connections import Endpoint
-from ..flow_results import Alternative, LegSummary, SessionSummary, Timing, Wait
+from ..flow_results import Alternative, LegSummary, SegmentTime, SessionSummary, Timing, Wait
 from ..grouping import Connection
 from ..linking.events import LegEvents
 from ..linking.legs import endpoint_address
@@ -20,8 +20,9 @@ from .keys import OpenStream
 from .logs import evidence_of
 from .modes import Modes
 from .outcomes import ending
-from .timing import by_segment
+from .timing import by_segment, through_waypoint
 from .waits import handshake, waits_of
+from .waypoint_times import WaypointTimes
 from .waypoints import Carrier
 
 
@@ -41,6 +42,7 @@ class SessionBuilder:
         self._views = drafts.views
         self._inputs = drafts.inputs
         self._links = drafts.links
+        self._waypoint_times = WaypointTimes(drafts.mesh, drafts.inputs, roles)
         self._roles = {role.index: role for role in roles}
         self._nodes: dict[str, str] = {}
         for role in roles:
@@ -126,9 +128,11 @@ class SessionBuilder:
         for carrier in draft.carriers:
             yield from self._onward_legs(carrier)
         if draft.onward is not None:
-            yield self._leg(
-                "waypoint", self._mesh.hbone[draft.onward].connection, draft.confidence, 1, []
-            )
+            onward = self._mesh.hbone[draft.onward].connection
+            leg = self._leg("waypoint", onward, draft.confidence, 1, [])
+            if draft.stream is not None and draft.stream.onward == draft.onward:
+                leg = replace(leg, stream=draft.stream.onward_stream)
+            yield leg
         if draft.direct is not None:
             direct = self._mesh.direct[draft.direct].connection
             yield self._leg("inbound", direct, draft.confidence, 1, [])
@@ -284,21 +288,41 @@ class SessionBuilder:
             if point in side
         ]
         lasts = [self._views.at(h.point, h.last_payload_ns) for h in halves if h.last_payload_ns]
-        server = self._inputs.inbound[draft.inbound] if draft.inbound is not None else None
-        carrier = draft.onward if draft.onward is not None else draft.hbone
-        moments = None
-        wire_ns = 0
-        if draft.inbound is not None and carrier is not None:
-            moments = self._links.moments(i, draft.inbound, carrier)
-            other = self._views.point(self._mesh.inbound[draft.inbound].connection)
-            wire_ns = self._uncertainty_ns(point, other)
         first = events.down[0].time_ns - events.open_ns if events.down else None
         return Timing(
             total_ns=max(lasts) - events.open_ns if lasts else None,
             first_byte_ns=first,
-            by_segment=by_segment(events, server, moments, wire_ns) if first is not None else (),
+            by_segment=() if first is None else self._by_segment(draft, events, i),
             waits=self._waits(draft, events.open_ns),
         )
+
+    def _by_segment(
+        self, draft: Draft, events: LegEvents, i: int | None
+    ) -> tuple[SegmentTime, ...]:
+        request, stream = draft.first_request, draft.stream
+        if request is not None and stream is not None:
+            times = self._waypoint_times
+            return through_waypoint(
+                events,
+                times.inside(stream, request),
+                times.onward(request),
+                times.served(request),
+                self._uncertainty_between(draft, self._mesh.hbone[request.hbone].connection),
+            )
+        carrier = draft.onward if draft.onward is not None else draft.hbone
+        if draft.inbound is None or carrier is None:
+            return by_segment(events, None, None, 0)
+        return by_segment(
+            events,
+            self._inputs.inbound[draft.inbound],
+            self._links.moments(i, draft.inbound, carrier),
+            self._uncertainty_between(draft, self._mesh.inbound[draft.inbound].connection),
+        )
+
+    def _uncertainty_between(self, draft: Draft, other: Connection) -> int:
+        """Return that of the clocks of two connections' points against each other."""
+        points = self._views.point(draft.connection), self._views.point(other)
+        return self._uncertainty_ns(*points)
 
     def _waits(self, draft: Draft, open_ns: int) -> tuple[Wait, ...]:
         """Return the waits of a session's legs that have a name, while it was open."""

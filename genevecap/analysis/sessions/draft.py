@@ -14,7 +14,7 @@ from ..ztunnel_log import LoggedConnection
 from .keys import OpenStream
 
 if TYPE_CHECKING:
-    from .waypoints import Carrier
+    from .waypoints import Carrier, FirstRequest
 
 
 def text(endpoint: Endpoint) -> str:
@@ -40,6 +40,8 @@ class Draft:
     """Connection of a gateway to the server."""
     carriers: list[Carrier] = field(default_factory=list)
     """Streams in which a waypoint sent its requests on."""
+    first_request: FirstRequest | None = None
+    """Its first one, where it is known behind the waypoint."""
     inbound: int | None = None
     logged: LoggedConnection | None = None
     """ztunnel's own line for it."""

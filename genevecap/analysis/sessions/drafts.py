@@ -184,6 +184,7 @@ class Drafts:
         if draft.kind != "waypoint":
             return
         draft.carriers = self._waypoints.carriers(draft.stream)
+        draft.first_request = self._waypoints.first_request(draft.stream)
         servers = {
             text(self.mesh.inbound[carrier.inbound].connection.server)
             for carrier in draft.carriers

@@ -50,6 +50,8 @@ class OpenStream:
     """How it ended, in CONTRACT's words, as far as the stream alone shows."""
     onward: int | None
     """Index of the connection on which a gateway passed on what is in this stream."""
+    onward_stream: int | None
+    """The client's stream inside it."""
 
 
 class Keys:
@@ -134,6 +136,9 @@ class Keys:
                 end_ns=max([correct(opened.point, _end_ns(stream)), *spoken[-1:]]),
                 forwarded_for=stream.forwarded_for,
                 outcome=_outcome(stream),
+                onward_stream=inner.streams[0].id.stream
+                if inner is not None and inner.streams
+                else None,
                 onward=by_random.get(inner.id.client_random) if inner is not None else None,
             )
             self._by_hbone[h].append(found)
@@ -157,6 +162,10 @@ class Keys:
     def on(self, h: int) -> Sequence[OpenStream]:
         """Return the streams of a connection, in the order they were opened."""
         return self._by_hbone.get(h, ())
+
+    def exchange(self, place: tuple[int, int], number: int) -> Exchange:
+        """Return an exchange of a (connection, stream) that `passed_on` named."""
+        return self._exchanges[place][number]
 
     def passed_on(
         self, into: Sequence[int], out_of: Sequence[int], slack_ns: int

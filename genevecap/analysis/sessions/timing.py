@@ -17,8 +17,9 @@ from ..linking.events import Kind, LegEvents
 from ..linking.moments import RecordMoments
 
 CLIENT, ZTUNNEL_CLIENT, WIRE = "client-stack", "ztunnel-client", "wire"
+WAYPOINT = "waypoint"
 ZTUNNEL_SERVER, SERVER, UNKNOWN = "ztunnel-server", "server", "unknown"
-_ORDER = (CLIENT, ZTUNNEL_CLIENT, WIRE, ZTUNNEL_SERVER, SERVER, UNKNOWN)
+_ORDER = (CLIENT, ZTUNNEL_CLIENT, WIRE, WAYPOINT, ZTUNNEL_SERVER, SERVER, UNKNOWN)
 
 Step = tuple[str, int | None]
 """A segment, and the moment at which it ends."""
@@ -33,13 +34,59 @@ def by_segment(
     """
     if client.open_ns is None or not client.down:
         return ()
-    last = client.down[0].time_ns
     if server is None or moments is None:
-        return (SegmentTime(segment=UNKNOWN, ns=last - client.open_ns, uncertainty_ns=0),)
-    steps = _steps(client, server, moments)
+        whole_ns = client.down[0].time_ns - client.open_ns
+        return (SegmentTime(segment=UNKNOWN, ns=whole_ns, uncertainty_ns=0),)
+    return _add_up(client, client.open_ns, _steps(client, server, moments), wire_ns)
+
+
+def through_waypoint(
+    client: LegEvents,
+    inside: RecordMoments,
+    onward: RecordMoments,
+    served: tuple[int, int] | None,
+    wire_ns: int,
+) -> tuple[SegmentTime, ...]:
+    """Return the same of a session whose first request a waypoint passed on.
+
+    inside: when the records of the client's tunnel passed its ztunnel and the waypoint; onward:
+    when those of the request in the onward stream passed the waypoint and the server's ztunnel.
+    served: when the request reached the server, and when its response left.
+    """
+    if client.open_ns is None or not client.down:
+        return ()
+    ready = inside.at_client(Kind.ACCEPT)
+    steps: list[Step] = [
+        (ZTUNNEL_CLIENT, inside.at_client(Kind.OPEN)),
+        (WIRE, inside.at_server(Kind.OPEN)),
+        (WAYPOINT, inside.at_server(Kind.ACCEPT)),
+        (WIRE, ready),
+    ]
+    if client.up and ready is not None and client.up[0].time_ns > ready:
+        steps.append((CLIENT, client.up[0].time_ns))
+    steps += [
+        (ZTUNNEL_CLIENT, inside.at_client(Kind.REQUEST)),
+        (WIRE, inside.at_server(Kind.REQUEST)),
+        (WAYPOINT, onward.at_client(Kind.REQUEST)),
+        (WIRE, onward.at_server(Kind.REQUEST)),
+        (ZTUNNEL_SERVER, None if served is None else served[0]),
+        (SERVER, None if served is None else served[1]),
+        (ZTUNNEL_SERVER, onward.at_server(Kind.RESPONSE)),
+        (WIRE, onward.at_client(Kind.RESPONSE)),
+        (WAYPOINT, inside.at_server(Kind.RESPONSE)),
+        (WIRE, inside.at_client(Kind.RESPONSE)),
+    ]
+    return _add_up(client, client.open_ns, _in_order(steps, client), wire_ns)
+
+
+def _add_up(
+    client: LegEvents, before: int, steps: Sequence[Step], wire_ns: int
+) -> tuple[SegmentTime, ...]:
+    """Return the segments between moments; before: the first of them."""
+    last = client.down[0].time_ns
     spent: dict[str, int] = {}
     passages = 0
-    before, waiting = client.open_ns, False
+    waiting = False
     for segment, moment in [*steps, (ZTUNNEL_CLIENT, last)]:
         if moment is None:
             waiting = True  # this and the next part cannot be told apart

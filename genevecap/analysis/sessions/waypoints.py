@@ -10,12 +10,27 @@ from dataclasses import dataclass
 from .draft import text
 from .keys import Keys, OpenStream
 from .mesh import LinkInputs, Mesh
-from .requests import Exchanges, Onward
+from .requests import Exchange, Exchanges, Onward
 
 Place = tuple[int, int]
 """HBONE connection (index) and stream."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstRequest:
+    """The first request of a session, on both sides of the waypoint."""
+
+    inside: Exchange
+    onward: Exchange
+    hbone: int
+    """Connection (index) that it went on in."""
+    exchange: int
+    """Which one of the onward stream it is."""
+    inbound: int | None
+    """Index of the inbound leg that its server's ztunnel opened for the stream."""
+
+
+_SURE = 0.9
 _MOST = 0.9999
 """What is as alike as can be may still be another: a request that an Envoy tried again, say."""
 
@@ -63,6 +78,23 @@ class Waypoints:
             out_of += own
         if self._went:
             self._inbound = _inbound_legs(mesh, inputs, keys, out_of)
+
+    def first_request(self, stream: OpenStream | None) -> FirstRequest | None:
+        """Return the first request of a session, where it is known which one it was behind."""
+        if stream is None:
+            return None
+        place = stream.hbone, stream.stream
+        requests = self._went.get(place, [])
+        if not requests or not requests[0] or requests[0][0].probability < _SURE:
+            return None
+        went = requests[0][0]
+        return FirstRequest(
+            inside=self._keys.exchange(place, 0),
+            onward=self._keys.exchange(went.stream, went.exchange),
+            hbone=went.stream[0],
+            exchange=went.exchange,
+            inbound=self._inbound.get(went.stream),
+        )
 
     def carriers(self, stream: OpenStream | None) -> list[Carrier]:
         """Return the onward streams of a session, in the order of its requests."""

@@ -7,7 +7,7 @@ import pytest
 
 from genevecap.analysis.linking.events import Kind, LegEvents, Message
 from genevecap.analysis.linking.moments import RecordMoments
-from genevecap.analysis.sessions.timing import by_segment
+from genevecap.analysis.sessions.timing import by_segment, through_waypoint
 
 WAY = {
     # (client first, client last, server first, server last) of each record
@@ -91,3 +91,42 @@ def test_the_clocks_uncertainty_cancels_between_ways_there_and_back(way, uncerta
     client, server = legs()
     parts = {p.segment: p.uncertainty_ns for p in by_segment(client, server, RecordMoments(way), 7)}
     assert parts["wire"] == uncertain
+
+
+# --- through a waypoint ---
+
+INSIDE = {
+    Kind.OPEN: (300, 300, 5300, 5300),
+    Kind.ACCEPT: (10400, 10400, 6300, 6300),
+    Kind.REQUEST: (10500, 10500, 15500, 15500),
+    Kind.RESPONSE: (31000, 31000, 26900, 26900),
+}
+ONWARD = {Kind.REQUEST: (16000, 16000, 16100, 16100), Kind.RESPONSE: (26000, 26000, 25900, 25900)}
+
+
+def through(inside=INSIDE, onward=ONWARD, served=(16300, 25500), asked=100):
+    client, _ = legs(asked=asked, responses=(31200, 0))
+    parts = through_waypoint(client, RecordMoments(inside), RecordMoments(onward), served, 7)
+    return {part.segment: part.ns for part in parts}
+
+
+def test_a_waypoint_has_its_own_part():
+    assert through() == {
+        "ztunnel-client": 300 + 100 + 200,
+        "wire": 5000 + 4100 + 5000 + 100 + 100 + 4100,
+        "waypoint": 1000 + 500 + 900,
+        "ztunnel-server": 200 + 400,
+        "server": 9200,
+    }
+    assert through(asked=10450)["client-stack"] == 50
+
+
+@pytest.mark.parametrize("missing", [*Kind, "served", "inside", "onward"])
+def test_with_a_waypoint_the_parts_add_up_whatever_is_missing(missing):
+    parts = through(
+        {} if missing == "inside" else {k: v for k, v in INSIDE.items() if k is not missing},
+        {} if missing == "onward" else {k: v for k, v in ONWARD.items() if k is not missing},
+        None if missing == "served" else (16300, 25500),
+    )
+    assert sum(parts.values()) == 31200
+    assert min(parts.values()) >= 0

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import defaultdict
+from statistics import median
 
 import pytest
 
@@ -61,6 +63,59 @@ def test_every_requests_onward_stream_is_named(names):
         # Four more were opened in one millisecond for as many octets.
         assert len(known) >= 25
         assert len(result.unlinked_legs) == 4
+
+
+@needs_tshark
+def test_the_time_to_the_first_byte_is_divided_at_the_waypoint():
+    names = ("cli", "cli2", "nA", "nB", "srv", "wp")
+    result, truth = with_keys(recorded_set("ztunnel-1.31-waypoint"), names)
+    sessions = {session.client: session for session in result.sessions}
+    measured, true = defaultdict(list), []
+    for flow in truth:
+        timing = sessions[flow["conn1"]["client"]].timing
+        parts = {part.segment: part.ns for part in timing.by_segment}
+        assert sum(parts.values()) == timing.first_byte_ns
+        assert min(parts.values()) >= 0
+        for segment, ns in parts.items():
+            measured[segment].append(ns)
+        first = flow["requests"][0]
+        if "server" in parts:
+            true.append(first["server_sent"] - first["server_recv"])
+    assert len(true) >= 48  # of the others the server's connection is open
+    # Twice there and twice back: CONNECT with its answer, the request with its response.
+    assert 2 * 9 * MS < median(measured["wire"]) < 2 * 10 * MS
+    assert 0 < median(measured["server"]) - median(true) < 0.8 * MS
+    assert 0 < median(measured["waypoint"]) < 5 * MS
+
+
+@needs_tshark
+def test_the_time_is_divided_as_far_as_it_was_captured():
+    folder = recorded_set("ztunnel-1.31-waypoint")
+    for names, known in (
+        (("cli", "cli2", "wp"), {"ztunnel-client", "wire", "waypoint", "unknown"}),
+        (("cli", "cli2", "nA", "srv"), {"ztunnel-client", "ztunnel-server", "server", "unknown"}),
+    ):
+        result, _ = with_keys(folder, names)
+        found = [s.timing for s in result.sessions if s.kind == "waypoint"]
+        assert found
+        for timing in found:
+            assert {part.segment for part in timing.by_segment} <= known
+            assert sum(part.ns for part in timing.by_segment) == timing.first_byte_ns
+
+
+@needs_tshark
+def test_through_a_gateway_the_inner_stream_is_named():
+    folder = recorded_set("ztunnel-1.31-multinetwork")
+    paths = [folder / f"{name}.pcapng.gz" for name in ("cli", "cli2", "nA", "nB", "srv", "wp")]
+    specs = on_one_clock([CaptureSpec.parse(str(path)) for path in paths])
+    result = flows(specs, helps=Helps(keylogs=(str(folder / "sslkeylog.txt"),)))
+    sessions = {session.client: session for session in result.sessions}
+    inner = [f for f in json.loads((folder / "truth.json").read_text())["flows"] if f.get("inner")]
+    assert len(inner) == 42
+    for flow in inner:
+        known = flow["inner"]
+        expected = {(known["client"], known["dst"], known["stream"])}
+        assert of_role(sessions[flow["conn1"]["client"]], "waypoint") == expected
 
 
 @needs_tshark
