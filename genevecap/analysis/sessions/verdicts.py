@@ -87,7 +87,8 @@ class Verdicts:
             self._ask_hbone(draft, draft.hbone, client.server_reset_ns)
 
     def _ask_hbone(self, draft: Draft, h: int, reset_ns: int) -> None:
-        answer = self._answer(h, reset_ns)
+        # An Envoy's answers have other lengths, and a gateway's are not the server's.
+        answer = self._answer(h, reset_ns) if draft.kind == "hbone" else None
         refused = self._refused_by_server(draft.connection.server, reset_ns)
         if refused is not None:
             draft.outcome = "refused"

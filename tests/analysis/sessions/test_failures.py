@@ -92,7 +92,7 @@ def test_an_attempt_of_another_time_is_not_taken(waiting):
     assert attempts_of([waiting], [(SERVER, 2 * S)]) == {}
 
 
-def verdicts_of(resets, answers, *, legs=(), captured=True):
+def verdicts_of(resets, answers, *, legs=(), captured=True, kind="hbone"):
     """Return the outcomes of clients that were reset then, after these records of one HBONE.
 
     legs: (opened, reset) of connections to the server.
@@ -122,7 +122,7 @@ def verdicts_of(resets, answers, *, legs=(), captured=True):
     drafts = []
     for number, reset_ns in enumerate(resets):
         outbound = outbound_leg(number, SERVER, reset_ns=reset_ns)
-        draft = Draft(connection=outbound.connection, outbound=number, hbone=0)
+        draft = Draft(connection=outbound.connection, outbound=number, hbone=0, kind=kind)
         verdicts.settle(draft, ending(outbound.connection))
         drafts.append(draft)
     return drafts, used
@@ -150,6 +150,11 @@ def test_a_repeated_status_after_both_or_none_is_open():
     drafts, _ = verdicts_of([11 * MS], [(40, 10 * MS)], captured=False)
     assert drafts[0].outcome == "unknown"
     assert "as a 503 or a 401 has" in drafts[0].verdict[0]
+
+
+@pytest.mark.parametrize("kind", ["waypoint", "multi-network"])
+def test_lengths_of_an_envoys_answers_tell_nothing(kind):
+    assert outcomes_of([11 * MS], [(44, 10 * MS)], captured=False, kind=kind) == ["unknown"]
 
 
 def test_where_the_server_was_captured_a_refusal_would_have_shown():
