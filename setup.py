@@ -26,6 +26,7 @@ KERNELS = (
     "genevecap.analysis._kernel_services",
     "genevecap.analysis._kernel_answers",
     "genevecap.analysis._kernel_tables",
+    "genevecap.analysis._kernel_replays",
     "genevecap.analysis._kernel_streams",
     "genevecap.analysis._kernel_connections",
 )

@@ -65,6 +65,7 @@ CLOCK_STEP_NS = cython.declare(uint64_t, tables.CLOCK_STEP_NS)
 LARGEST_FRAME_BYTES = cython.declare(uint64_t, tables.LARGEST_FRAME_BYTES)
 DYNAMIC_PORTS = cython.declare(int32_t, tables.DYNAMIC_PORTS)
 VXLAN_PORT = cython.declare(int32_t, tables.VXLAN_PORT)
+COMPLETE = cython.declare(uint8_t, int(Stop.COMPLETE))
 TRUNCATED = cython.declare(uint8_t, int(Stop.TRUNCATED))
 VXLAN = cython.declare(uint8_t, int(TunnelKind.VXLAN))
 V03 = cython.declare(uint32_t, int(Finding.V03))
@@ -135,6 +136,7 @@ class KernelTables:
     latest: cython.pointer(int64_t)
     points: cython.Py_ssize_t
     moves_: dict
+    hidden_: object
 
     def __cinit__(self):
         make_table(cython.address(self.flows_), FLOW_WORDS, 1024, PORT_BITS)
@@ -161,6 +163,7 @@ class KernelTables:
         self.option_slots = {}
         self.stops_ = {}
         self.moves_ = {}
+        self.hidden_ = array("q")
 
     def __dealloc__(self):
         free_table(cython.address(self.flows_))
@@ -334,6 +337,7 @@ class KernelTables:
         self.tunnel_rows = d.tunnels.capacity
         self.option_rows = d.options.capacity
         self.capture = capture
+        self.hidden_ = array("q")
         block: Block
         begin: cython.Py_ssize_t
         syns = array("q")
@@ -419,6 +423,8 @@ class KernelTables:
                 self.stops_[place] = self.stops_.get(place, 0) + 1
                 if r.stop[row] == TRUNCATED:
                     found |= C03
+                elif r.stop[row] == COMPLETE:
+                    self.hidden_.append(row)
             flow = -1
             if r.inner_version[row]:
                 flow = self.flow(cython.address(b.flows[row - begin]))
@@ -608,6 +614,10 @@ class KernelTables:
             (self.found_captures[8 * bit + i], self.found_frames[8 * bit + i])
             for i in range(min(self.found[bit], FIRST_FRAMES))
         ]
+
+    def hidden(self):
+        """See `tables.SummaryTables`."""
+        return self.hidden_
 
     def merge(self, other: KernelTables):
         """See `tables.SummaryTables`."""

@@ -40,6 +40,7 @@ from .tables import (
     flow_order,
 )
 
+_COMPLETE = int(Stop.COMPLETE)
 _TRUNCATED = int(Stop.TRUNCATED)
 _C03 = int(Finding.C03)
 _C04 = int(Finding.C04)
@@ -59,11 +60,13 @@ class ReadableTables:
         self._stops: Counter[tuple[int, int]] = Counter()
         self._findings: dict[int, tuple[list[int], list[tuple[int, int]]]] = {}
         self._latest: dict[int, int] = {}
+        self._hidden = array("q")
         self._moves: dict[tuple[Key, Key], list[int]] = {}
 
     def update(self, frames: FrameBatch, decoded: DecodedBatch, capture: int) -> array[int]:
         """See `SummaryTables`."""
         d, syns = decoded, array("q")
+        self._hidden = array("q")
         kept = d.keep[: d.count]
         self._stops.update(compress(zip(d.stop, d.stop_layer, strict=True), kept))
         for i in compress(range(d.count), kept):
@@ -74,6 +77,8 @@ class ReadableTables:
             wire = frames.wire_bytes[row]
             if d.stop[i] == _TRUNCATED:
                 found |= _C03
+            elif d.stop[i] == _COMPLETE and d.stop_layer[i]:
+                self._hidden.append(i)
             if wire > LARGEST_FRAME_BYTES and d.inner_protocol[i] == TCP:
                 found |= _C07
             key = self._count_flow(d, i, wire)
@@ -216,6 +221,10 @@ class ReadableTables:
             count[0] += 1
             if len(first) < FIRST_FRAMES:
                 first.append(place)
+
+    def hidden(self) -> array[int]:
+        """See `SummaryTables`."""
+        return self._hidden
 
     def merge(self, other: Self) -> None:
         """See `SummaryTables`."""

@@ -12,6 +12,7 @@ from .findings.noted import Noted
 from .health.counts import note_node_local, note_port
 from .inputs import InputState
 from .partial_checksums import PartialChecksums
+from .replays import Replays, note_replays
 from .tables import OptionCount, SummaryTables, TunnelCount
 from .underlay import note_underlay
 
@@ -76,6 +77,7 @@ def run_findings(
     tunnels: Sequence[TunnelCount],
     states: Sequence[InputState],
     partial: PartialChecksums,
+    replays: Replays,
     *,
     mode: str,
     is_selection: bool,
@@ -89,6 +91,7 @@ def run_findings(
     note_packets(noted, tables)
     note_captures(noted, states)
     partial.note(noted)
+    note_replays(noted, replays)
     note_underlay(noted, tables, tunnels, own_vnis(mode))
     note_port(noted, tunnels, mode)
     note_node_local(noted, tables)

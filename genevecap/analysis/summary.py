@@ -32,6 +32,7 @@ from .inputs import Inputs, InputState
 from .partial_checksums import PartialChecksums
 from .progress import Progress
 from .redirects import SynSightings
+from .replays import make_replays
 from .results import (
     AmbientSummary,
     CaptureSummary,
@@ -86,12 +87,14 @@ def inspect(
     tables = summary_tables()
     syns = SynSightings()
     partial = PartialChecksums()
+    replays = make_replays()
     signs = RoleSigns(inputs.points)
     interrupted = False
     try:
         for batch in inputs.batches():
             rows = tables.update(batch.frames, batch.decoded, batch.capture)
             signs.update(batch, rows)
+            replays.update(batch.frames, batch.decoded, tables.hidden(), batch.capture)
             if rows:
                 syns.update(batch.frames, batch.decoded, rows)
                 partial.update(batch.frames, batch.decoded, rows, batch.capture)
@@ -105,6 +108,7 @@ def inspect(
         tunnels,
         inputs.states,
         partial,
+        replays,
         mode=ambient.mode,
         is_selection=bool(inputs.selector),
     )

@@ -153,6 +153,9 @@ class SummaryTables(Protocol):
     def update(self, frames: FrameBatch, decoded: DecodedBatch, capture: int) -> array[int]:
         """Count the rows that `keep`; return the decoded rows that are TCP SYNs without ACK."""
 
+    def hidden(self) -> array[int]:
+        """Return the rows of the last update whose inside is hidden: ESP, MACsec, WireGuard."""
+
     def merge(self, other: Self) -> None:
         """Add what another one counted."""
 

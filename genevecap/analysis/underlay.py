@@ -10,7 +10,7 @@ from heapq import nsmallest
 from ..addresses import address_text, endpoint_text
 from ..columns import TUNNEL_NAMES, Stop, TunnelKind
 from ..decode.layers import Layer, layer_name, protocol_name
-from .findings.noted import MAX_DETAILS, Noted
+from .findings.noted import MAX_DETAILS, Noted, packets_text
 from .services import ESP, READABLE, UDP, Service, names, service_of
 from .tables import FIRST_FRAMES, FlowCount, SummaryTables, TunnelCount
 
@@ -84,11 +84,11 @@ def _note_protected(noted: Noted, hidden: Counter[str], flows: Sequence[FlowCoun
     """Note U02: packets whose inside is hidden, with the hosts where they are known."""
     for layer, packets in hidden.items():
         hosts = [
-            f"{_ends(flow)}: {layer}, {flow.packets} packets"
+            f"{_ends(flow)}: {layer}, {packets_text(flow.packets)}"
             for flow in flows[:MAX_DETAILS]
             if _layer_of(flow) == layer
         ]
-        for number, detail in enumerate(hosts or [f"{layer}, {packets} packets"]):
+        for number, detail in enumerate(hosts or [f"{layer}, {packets_text(packets)}"]):
             noted.note("U02", packets=0 if number else packets, detail=detail)
 
 
@@ -146,7 +146,7 @@ def _note_paths(noted: Noted, tables: SummaryTables, tunnels: Sequence[TunnelCou
             noted.note(
                 "U03",
                 packets=0 if number else scattered.packets,
-                detail=f"{_flow_text(flow)}: {flow.packets} packets",
+                detail=f"{_flow_text(flow)}: {packets_text(flow.packets)}",
             )
     lonely = [
         t

@@ -117,7 +117,7 @@ def test_macsec_and_wireguard_hide_too(tmp_path):
     found = findings(tmp_path, macsec, wireguard)
     assert set(found) == {"U02"}
     assert found["U02"].packets == 2
-    assert set(found["U02"].details) == {"macsec, 1 packets", f"{A} > {B}: wireguard, 1 packets"}
+    assert set(found["U02"].details) == {"macsec, 1 packet", f"{A} > {B}: wireguard, 1 packet"}
 
 
 # --- U03, U04: source ports ----------------------------------------------------------------------

@@ -24,6 +24,7 @@ PHASES = {
     "_kernel_tables": "count",
     "_kernel_answers": "count",
     "_kernel_services": "count",
+    "_kernel_replays": "count",
 }
 OTHER = "python, libc"
 _LINE = re.compile(r"^\s*([\d,]+)\s(?:\([^)]*\)\s)?.*\[([^\]]+)\]\s*$")

@@ -17,6 +17,11 @@ MAX_FILTERS = 8
 """Filters that are joined to one; with more of them the rule's own is shown."""
 
 
+def packets_text(packets: int) -> str:
+    """Return a number of packets as details say it."""
+    return "1 packet" if packets == 1 else f"{packets} packets"
+
+
 @dataclass(slots=True)
 class _Found:
     """One rule that was met; everything but the counts is bounded."""

@@ -95,3 +95,23 @@ class MovingFlow(Rule):
     )
     source = "RFC 7348 section 4.1"
     display_filter = "geneve || vxlan"
+
+
+class Replayed(Rule):
+    """A packet number that was there before."""
+
+    code = "U06"
+    severity = "warning"
+    message = "encrypted packets with a number used before"
+    explanation = (
+        "ESP, WireGuard and MACsec number their packets, and no number is used twice with one key. "
+        "A packet that comes again was replayed by somebody, duplicated on the way, or captured "
+        "twice (by a mirror port that copies both directions). Receivers drop all but the first. "
+        "Looked for are the last 1,024 numbers of each sender, receiver and key at each capture "
+        "point; what has no number (plain tunnels) is not judged."
+    )
+    remedy = "Rule out that the capture shows each packet twice; then look for a loop or an attack."
+    source = (
+        "RFC 4303 section 3.4.3, IEEE 802.1AE section 10.6, https://www.wireguard.com/protocol/"
+    )
+    display_filter = "esp || wg || macsec"
