@@ -12,6 +12,9 @@ from typing import IO, TypeVar, cast
 
 from ..errors import UsageError
 
+_STANDARD_INPUT = 0
+"""Its file descriptor."""
+
 
 @contextmanager
 def open_text_file(target: Path, inputs: Sequence[str], *, label: str) -> Iterator[IO[str]]:
@@ -38,7 +41,10 @@ def _refuse_input(target: Path, inputs: Sequence[str], label: str) -> None:
     """Raise UsageError, which begins with `label`, where the output file is one of the captures."""
     for path in inputs:
         with suppress(OSError, ValueError):
-            if path != "-" and target.samefile(path):
+            read = os.fstat(_STANDARD_INPUT) if path == "-" else Path(path).stat()
+            # A device that standard input and output share, /dev/null for one, loses nothing.
+            lost = path != "-" or stat.S_ISREG(read.st_mode)
+            if lost and os.path.samestat(target.stat(), read):
                 raise UsageError(f"{label}: this is an input; write to another file")
 
 

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from click.testing import CliRunner
 
@@ -68,3 +71,17 @@ def test_a_capture_without_packets(run, tmp_path, name):
     result = run(tmp_path / "empty.pcap", tmp_path / name, "--decapsulate")
     assert (result.exit_code, result.stdout) == (0, "")
     assert genevecap.inspect(str(tmp_path / name)).captures[0].packets == 0
+
+
+def test_standard_input_is_not_written_over_either(samples, tmp_path):
+    path = tmp_path / "in.pcapng"
+    path.write_bytes((samples / GENEVE).read_bytes())
+    command = [sys.executable, "-m", "genevecap"]
+    for words in (["convert", "-", path, "--decapsulate"], ["inspect", "-", "-o", path]):
+        with path.open("rb") as stream:
+            done = subprocess.run(
+                [*command, *words], stdin=stream, capture_output=True, check=False
+            )
+        assert done.returncode == 2
+        assert b"this is an input" in done.stderr
+    assert path.read_bytes() == (samples / GENEVE).read_bytes()
