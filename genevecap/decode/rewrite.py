@@ -14,13 +14,15 @@ from dataclasses import dataclass
 
 from ..capture.linktypes import ETHERNET
 from ..columns import DecodedBatch, FrameBatch, TunnelKind
+from .layers import ETHERTYPES as LAYERS_OF_TYPES
+from .layers import Layer
 from .network_headers import (
     FIXED_HEADERS,
     fragmentation,
     packet_bytes_said,
     tunnel_header_end,
 )
-from .protocols import ipv4, ipv6
+from .protocols import erspan, ipv4, ipv6
 
 TRANSPARENT_ETHERNET = 0x6558
 """EtherType of an Ethernet frame inside a tunnel (RFC 8926 section 3.4, RFC 2784)."""
@@ -32,7 +34,18 @@ _VXLAN_I = 0x0800_0000
 _GRE_CHECKSUM = 0x8000_0000
 _MAC_BYTES = 12
 _ETHERTYPES = {4: 0x0800, 6: 0x86DD}
+_VERSIONS = {ethertype: version for version, ethertype in _ETHERTYPES.items()}
 _GPE_ETHERTYPES = {1: 0x0800, 2: 0x86DD, 3: TRANSPARENT_ETHERNET, 4: 0x894F, 5: 0x8847}
+_WCCP = 0x883E
+"""GRE protocol type of a redirected IPv4 packet (draft-mclaggan-wccp-v2rev1 section 5)."""
+_MIRRORED: dict[int, int] = {
+    Layer.ETHERNET: TRANSPARENT_ETHERNET,
+    Layer.IPV4: _ETHERTYPES[4],
+    Layer.IPV6: _ETHERTYPES[6],
+}
+"""What ERSPAN type III may hold."""
+_GUARDS = frozenset((Layer.AH, Layer.ESP, Layer.MACSEC))
+"""Layers with an integrity check value over all that is behind them."""
 _UDP_KINDS = frozenset((TunnelKind.VXLAN, TunnelKind.VXLAN_GPE, TunnelKind.GENEVE, TunnelKind.GTPU))
 
 
@@ -59,6 +72,7 @@ class _Frame:
     wire_bytes: int
     link_type: int
     d: DecodedBatch
+    layers: range
     tunnels: range
 
     @classmethod
@@ -74,6 +88,7 @@ class _Frame:
             frames.wire_bytes[row],
             frames.link_types[frames.point[row]],
             d,
+            range(d.layer_start[i], d.layer_start[i] + d.layer_count[i]),
             range(d.tunnel_start[i], d.tunnel_start[i] + d.tunnel_count[i]),
         )
 
@@ -84,15 +99,36 @@ class _Frame:
         """Return the EtherType of what tunnel row t holds, which begins at `end`; 0: unknown."""
         flags = self.d.tunnels.flags[t]
         match self.kind(t):
-            case TunnelKind.VXLAN | TunnelKind.NVGRE | TunnelKind.ERSPAN:
+            case TunnelKind.VXLAN | TunnelKind.NVGRE:
                 return TRANSPARENT_ETHERNET
-            case TunnelKind.GENEVE | TunnelKind.GRE:
+            case TunnelKind.ERSPAN:
+                type_3 = self.d.tunnels.identifier[t] >> 28 == erspan.VERSION_3
+                return _MIRRORED.get(self.layer(end), 0) if type_3 else TRANSPARENT_ETHERNET
+            case TunnelKind.GENEVE:
                 return flags & 0xFFFF
+            case TunnelKind.GRE:
+                # Not all of GRE's protocol types are EtherTypes: PPP, NHRP, vendors' own.
+                protocol = flags & 0xFFFF
+                if protocol == _WCCP:
+                    return _ETHERTYPES[4]
+                return protocol if protocol in LAYERS_OF_TYPES else 0
             case TunnelKind.VXLAN_GPE:
                 return _GPE_ETHERTYPES.get(flags & 0xFF, 0) if flags & 0x0400_0000 else (
                     TRANSPARENT_ETHERNET
                 )  # fmt: skip
         return _ETHERTYPES.get(self.data[end] >> 4, 0) if end < len(self.data) else 0
+
+    def layer(self, offset: int) -> int:
+        """Return the code of the layer that begins at an offset, 0 for none."""
+        layers = self.d.layers
+        return next((layers.code[row] for row in self.layers if layers.offset[row] == offset), 0)
+
+    def is_guarded(self, t: int) -> bool:
+        """Tell whether what carries tunnel row t is protected against any change."""
+        layers, header = self.d.layers, self.d.tunnels.header_offset[t]
+        return any(
+            layers.code[row] in _GUARDS and layers.offset[row] < header for row in self.layers
+        )
 
     def addresses(self) -> bytes:
         """Return the MAC addresses of the outermost Ethernet header, or none of theirs."""
@@ -126,11 +162,14 @@ def decapsulated(frames: FrameBatch, d: DecodedBatch, i: int) -> Rewritten:
     end = min(_packet_end(frame, t), frame.wire_bytes)
     if begin > end:
         raise Kept("damaged")
-    head = (
-        b""
-        if ethertype == TRANSPARENT_ETHERNET
-        else frame.addresses() + ethertype.to_bytes(2, "big")
-    )
+    if ethertype == TRANSPARENT_ETHERNET:
+        head = b""
+    else:
+        head = frame.addresses() + ethertype.to_bytes(2, "big")
+        # Behind a packet there may be more than its tunnel's: ESP without encryption has a trailer.
+        version = _VERSIONS.get(ethertype)
+        said = packet_bytes_said(frames, frame.row, begin, version) if version else 0
+        end = min(end, begin + said) if said >= ipv4.HEADER_BYTES else end
     inner = frame.data[begin : min(end, len(frame.data))]
     return Rewritten(data=head + inner, wire_bytes=len(head) + end - begin, link_type=ETHERNET)
 
@@ -161,6 +200,8 @@ def encapsulated(
         kind, own = frame.kind(t), 0
         replaced = kind in FIXED_HEADERS and (kind != to or vni is not None)
         if replaced:
+            if frame.is_guarded(t):
+                raise Kept("integrity check")
             begin, end = d.tunnels.header_offset[t], tunnel_header_end(d, i, t)
             header = _header(frame, t, (begin, end), to, vni)
             own = len(header) - (end - begin)

@@ -10,10 +10,18 @@ from ipaddress import ip_address
 import pytest
 
 from genevecap.columns import TunnelKind
+from genevecap.decode.readable import ReadableDecoder
 from genevecap.decode.rewrite import Kept, decapsulated, encapsulated
 from tests.build import packets as p
 from tests.decode.vectors import VECTORS
-from tests.properties.decoders import batch_of, decode_all, mutated, prefixes, readable_decoder
+from tests.properties.decoders import (
+    UDP_TABLE,
+    batch_of,
+    decode_all,
+    mutated,
+    prefixes,
+    readable_decoder,
+)
 
 VXLAN, GENEVE = TunnelKind.VXLAN, TunnelKind.GENEVE
 OVN = p.geneve_option(0x0102, 0x80, bytes.fromhex("00010002"))
@@ -163,6 +171,55 @@ def test_what_is_left_alone():
     large = outer4(p.geneve(bytes(65490), 7, protocol=0x0800), 6081, True)
     with pytest.raises(Kept, match="too large"):
         rewrite(encapsulated, large, VXLAN)
+
+
+def greed(payload, protocol, **fields):
+    return p.ethernet(p.ipv4(p.gre(payload, protocol, **fields), 47))
+
+
+@pytest.mark.parametrize("protocol", [0x880B, 0x2001, 0x8240, 0])
+def test_what_gre_holds_is_not_always_an_ethertype(protocol):
+    """PPP of PPTP (RFC 2637), NHRP (RFC 2332), a vendor's own, Cisco's keep-alive."""
+    with pytest.raises(Kept, match="unknown payload"):
+        rewrite(decapsulated, greed(bytes(20), protocol))
+
+
+@pytest.mark.parametrize("redirect", [b"", bytes((0, 1, 2, 3))])
+def test_a_redirected_packet_is_ipv4(redirect):
+    assert rewrite(decapsulated, greed(redirect + INNER[14:], 0x883E)).data == INNER
+
+
+def test_what_erspan_holds():
+    second, third = p.erspan_2(INNER), p.erspan_3(INNER)
+    assert rewrite(decapsulated, greed(second, 0x88BE, sequence=1)).data == INNER
+    assert rewrite(decapsulated, greed(third, 0x22EB, sequence=1)).data == INNER
+    packet, other = bytearray(p.erspan_3(INNER[14:])), bytearray(third)
+    packet[10], other[10] = 2 << 2, 7 << 2  # frame types: IP, and one that nothing describes
+    assert rewrite(decapsulated, greed(packet, 0x22EB, sequence=1)).data == INNER
+    with pytest.raises(Kept, match="unknown payload"):
+        rewrite(decapsulated, greed(other, 0x22EB, sequence=1))
+
+
+def test_the_trailer_of_esp_is_left_out():
+    """Padding, its length, next header and an ICV of 12 octets (RFC 4303 section 2)."""
+    carried = p.esp(INNER[14:] + bytes((1, 2, 2, 4)) + bytes(12))
+    frame = p.ethernet(p.ipv4(carried, 50))
+    made = batch_of([(1, frame, len(frame))])
+    (decoded,) = decode_all(ReadableDecoder(UDP_TABLE, 12), made)
+    result = decapsulated(made, decoded, 0)
+    assert (result.data, result.wire_bytes) == (INNER, len(INNER))
+
+
+def test_what_is_guarded_against_change_is_not_changed():
+    """An integrity check value cannot be made right without the key."""
+    udp = p.udp(p.geneve(INNER, 7, options=OVN), 50000, 6081)
+    guarded = p.ethernet(p.ipv4(p.ah(udp), 51))
+    with pytest.raises(Kept, match="integrity check"):
+        rewrite(encapsulated, guarded, VXLAN)
+    assert rewrite(decapsulated, guarded).data == INNER
+    inside = p.ethernet(p.ipv4(p.ah(p.udp(b"x")), 51))
+    changed = rewrite(encapsulated, outer4(p.geneve(inside, 7), 6081, True), VXLAN)
+    assert changed.data == outer4(p.vxlan(inside, 7), 4789, True)
 
 
 def test_raw_ip_and_cooked_captures():
