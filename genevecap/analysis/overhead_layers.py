@@ -85,6 +85,8 @@ class LayerBill:
         for sighting in bill.own:
             if sighting.shape.encryption:
                 self._encryption(sighting, bill.host_only)
+            if sighting.shape.guard_bytes:
+                self._guard(sighting, bill.host_only)
             if extra:
                 self._headers(sighting, bill.host_only)
         return self._total() - before
@@ -146,6 +148,11 @@ class LayerBill:
         row.estimated = True
         row.uncertainty += doubt * sighting.frames
         row.add(octets, sighting.frames)
+
+    def _guard(self, sighting: Sighting, host_only: bool) -> None:
+        """Add MACsec that encrypts nothing: its tag is seen, and its ICV has one length."""
+        row, octets = self._rows["macsec", "underlay", host_only], sighting.shape.guard_bytes
+        row.add(octets, self._number(row, sighting, octets))
 
     def result(self, wire_bytes: int) -> tuple[LayerOverhead, ...]:
         """Return the rows, those of the network first, the dearest first."""

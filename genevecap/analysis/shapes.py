@@ -56,7 +56,7 @@ class Shape(NamedTuple):
     """Octets of every part of a frame."""
 
     link_bytes: int
-    """Link layer in front of the outermost network-layer header, as on Ethernet."""
+    """Link layer around the outermost network-layer packet, as on Ethernet."""
     tunnels: tuple[TunnelShape, ...]
     packet_bytes: int
     """The innermost network-layer packet; of a first outer fragment, what of it is there."""
@@ -76,6 +76,8 @@ class Shape(NamedTuple):
     """Whether the innermost IP packet is no fragment."""
     fixed: bool = False
     """Whether routers must not fragment the outermost IP packet: DF, or IPv6."""
+    guard_bytes: int = 0
+    """MACsec's tag, EtherType included, and ICV around a packet that it leaves readable."""
 
     @property
     def outer_bytes(self) -> int:

@@ -22,6 +22,7 @@ from ..decode.network_headers import (
     fragmentation,
     packet_bytes_said,
 )
+from ..decode.protocols.macsec import ICV_BYTES
 from .shapes import (
     ETHERNET_BYTES,
     Announced,
@@ -53,6 +54,9 @@ _IP_BYTES = {0: 0, 4: 20, 6: 40}
 _FRAGMENT = 0x3FFF
 _DF = 0x4000
 """Of `inner_fragment`: more fragments or an offset; "don't fragment" (RFC 791 section 3.1)."""
+
+_BEHIND_MACSEC = 2
+"""The least layers in front of one that MACsec leaves readable: Ethernet and MACsec."""
 
 _MOST_MSS = 16_384
 """An MSS above this is a loopback's."""
@@ -156,6 +160,11 @@ class Traffic:
         fixed = version == 6 or bool(d.inner_fragment[i] & _DF)
         parts: tuple[TunnelShape, ...] = ()
         layers, layer_end = d.layers, d.layer_start[i] + d.layer_count[i]
+        link = frames.link_types[frames.point[row]]
+        guard = 0
+        if link == ETHERNET and layer_end - d.layer_start[i] > _BEHIND_MACSEC:
+            guard = _guard_bytes(d, i)
+        icv = guard and ICV_BYTES
         if count:
             stack, parts = self._tunnels(d, i)
             last = d.tunnel_start[i] + count - 1
@@ -172,7 +181,7 @@ class Traffic:
                 whole = packet_bytes_said(frames, row, begin, version)
         elif not version:
             begin = layers.offset[layer_end - 1] if layer_end > d.layer_start[i] else 0
-            size = self._other_bytes(d, i, begin, wire)
+            size = self._other_bytes(d, i, begin, wire - icv)
             outermost = begin
         else:
             outermost = begin
@@ -188,10 +197,9 @@ class Traffic:
             transport = layers.code[layer]
             ip_bytes = layers.offset[layer] - begin
             transport_bytes = max(d.payload_offset[i] - layers.offset[layer], 0)
-        link = frames.link_types[frames.point[row]]
         return (
             (
-                outermost if link == ETHERNET else _link_stand_in(link),
+                outermost + icv if link == ETHERNET else _link_stand_in(link),
                 parts,
                 size,
                 max(whole, size),
@@ -203,6 +211,7 @@ class Traffic:
                 version,
                 not version or not d.inner_fragment[i] & _FRAGMENT,
                 fixed,
+                guard,
             ),
             stack,
         )
@@ -331,6 +340,20 @@ class Traffic:
             Sighting(legs[leg], stacks[stack], point, shapes[shape], frames)
             for (leg, stack, point, shape), frames in self._frames.items()
         )
+
+
+def _guard_bytes(d: DecodedBatch, i: int) -> int:
+    """Return the octets of MACsec around the outermost packet of decoded row i, if it is readable.
+
+    The tag ends where the next layer begins (IEEE 802.1AE section 9.3).
+    """
+    layers, row = d.layers, d.layer_start[i] + 1
+    last = row + d.layer_count[i] - _BEHIND_MACSEC
+    while row < last and layers.code[row] == Layer.VLAN:
+        row += 1
+    if row >= last or layers.code[row] != Layer.MACSEC:
+        return 0
+    return layers.offset[row + 1] - layers.offset[row] + ICV_BYTES
 
 
 def _link_stand_in(link_type: int) -> int:

@@ -199,6 +199,21 @@ def test_macsec_hides_who_talks(tmp_path):
     assert [(flow.source, flow.protocol) for flow in result.flows] == [("?", "not IP")]
 
 
+def test_macsec_without_encryption_is_counted(tmp_path):
+    """Flags, length and packet number 6, SCI 8 where there is one, EtherType 2, ICV 16."""
+    packet, icv = tcp(bytes(100))[14:], bytes(16)
+    with_sci = p.macsec(bytes(8) + b"\x08\0" + packet + icv, flags=0x20)
+    bare = p.vlan(p.macsec(b"\x08\0" + packet + icv), 0x88E5)
+    arp = p.macsec(b"\x08\x06" + p.arp() + icv)
+    frames = [p.ethernet(with_sci, 0x88E5), p.ethernet(bare, 0x8100), p.ethernet(arp, 0x88E5)]
+    result = bill(tmp_path, eth0=frames)
+    found = layer(result, "macsec")
+    assert (found.packets, found.overhead_bytes, found.basis) == (3, 32 + 24 + 24, "counted")
+    assert result.totals.wire_bytes == sum(map(len, frames))
+    assert result.mtu[0].largest_frame_bytes == len(frames[0])
+    assert result.totals.application_bytes == 200
+
+
 def test_flows_hold_both_directions(tmp_path):
     there, back = tcp(bytes(100)), tcp(bytes(10), (POD_B, 80), (POD_A, 40000))
     result = bill(tmp_path, eth0=[in_vxlan(there), in_vxlan(back)])
