@@ -19,7 +19,7 @@ from typing import TypeAlias
 import numpy as np
 
 from .geometry import Floats
-from .model import MOST_DRIFT, Times
+from .model import MOST_DRIFT, Times, whole_ns
 from .pair import PairBand
 from .steps import Flags
 
@@ -109,7 +109,7 @@ class Chain:
         low, high = band.range_at(here, here)
         low, high = np.where(np.isfinite(low), low, high), np.where(np.isfinite(high), high, low)
         middle = np.where(np.isfinite(low), (low + high) / 2, 0.0)
-        result: Times = ahead + band.base_offset_ns + np.rint(middle).astype(np.int64)
+        result: Times = ahead + band.base_offset_ns + whole_ns(np.rint(middle))
         return result
 
     def by_reference(self, host: str, times_ns: Times) -> Times:
@@ -207,8 +207,7 @@ def _doubt(near: Bounds, host: str, times_ns: Times) -> Times:
     cells = len(near.in_gap)
     width = (high - low).reshape(2, cells).max(axis=0)
     cell = np.clip(np.searchsorted(near.edges_ns, times_ns, "right") - 1, 0, cells - 1)
-    doubt: Times = np.ceil(np.where(np.isfinite(width), width, 0.0)).astype(np.int64)[cell]
-    return doubt
+    return whole_ns(np.ceil(np.where(np.isfinite(width), width, 0.0)))[cell]
 
 
 def _shortest_paths(

@@ -174,7 +174,7 @@ class _Run:
     def continues(self, earlier: _Run) -> bool:
         """Return whether the offset went on as before: another host's clock was set."""
         before, after = (earlier.low + earlier.high) / 2, (self.low + self.high) / 2
-        slope = (before[-1] - before[-2]) / (earlier.times[-1] - earlier.times[-2])
+        slope = (before[-1] - before[-2]) / max(earlier.times[-1] - earlier.times[-2], 1)
         expected = before[-1] + slope * (self.times[0] - earlier.times[-1])
         width = min(earlier.high[-1] - earlier.low[-1], self.high[0] - self.low[0])
         return bool(abs(after[0] - expected) <= _ALIKE * width)

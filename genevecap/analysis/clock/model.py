@@ -31,6 +31,20 @@ UNKNOWN_NS = int(np.iinfo(np.int64).max)
 """The uncertainty where nothing bounds a clock."""
 
 
+def _bounded(moment_ns: int) -> int:
+    """Return a time as one that int64 holds, with room for differences."""
+    return min(max(moment_ns, -(2**62)), 2**62)
+
+
+def whole_ns(values: Floats) -> Times:
+    """Return whole numbers as int64: infinities and what is beyond 2**62 as that, NaN as 0.
+
+    Times of hostile captures are anywhere in int64, and their differences beyond it.
+    """
+    bounded: Times = np.clip(np.nan_to_num(values), -(2.0**62), 2.0**62).astype(np.int64)
+    return bounded
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSamples:
     """Sightings of the same packets at two hosts, each with the time of both clocks.
@@ -120,7 +134,7 @@ class HostClock:
         drift = np.array([segment.drift_ppm * 1e-6 for segment in self.segments])[index]
         at = np.array([segment.at_ns for segment in self.segments], np.int64)[index]
         # since = (1 + drift) * elapsed, and only the small part of it goes through a float.
-        behind = np.rint(since * (drift / (1 + drift))).astype(np.int64)
+        behind = whole_ns(np.rint(since * (drift / (1 + drift))))
         result: Times = at + since - behind
         return result
 
@@ -149,8 +163,7 @@ class HostClock:
                 grown = np.minimum(grown, offset.astype(np.float64) + self.assumed_ns)
             uncertainty[outside] = grown
         # A slope bends time by 1 + drift: one part in a thousand at most.
-        result: Times = np.ceil(uncertainty * (1 + 2 * MOST_DRIFT)).astype(np.int64)
-        return result
+        return whole_ns(np.ceil(uncertainty * (1 + 2 * MOST_DRIFT)))
 
     def _located(self, times_ns: Times) -> tuple[npt.NDArray[np.intp], Times]:
         """Return for each time its segment, and how much later it is than the segment's `at_ns`."""
@@ -161,18 +174,18 @@ class HostClock:
                 f"packets in both directions are needed, or --clock {self.host}=±TIME, "
                 "or --same-clock where one clock stamped all"
             )
-        begins = [s.from_ns + s.offset_at(s.from_ns) for s in self.segments]
+        begins = [_bounded(s.from_ns + s.offset_at(s.from_ns)) for s in self.segments]
         # A clock that was set back shows times of the segment before; the later one has them.
         starts = np.minimum.accumulate(np.array(begins, np.int64)[::-1])[::-1]
         index = np.clip(np.searchsorted(starts, times_ns, "right") - 1, 0, len(begins) - 1)
-        shown = np.array([s.at_ns + s.offset_ns for s in self.segments], np.int64)
+        shown = np.array([_bounded(s.at_ns + s.offset_ns) for s in self.segments], np.int64)
         return index, times_ns - shown[index]
 
     @staticmethod
     def _beyond(times_ns: Times, segment: ClockSegment, sign: int) -> Floats:
         times_ns = np.clip(times_ns, EARLIEST_NS, LATEST_NS)
         edge = segment.to_ns if sign > 0 else segment.from_ns
-        beyond = sign * (times_ns - (edge + segment.offset_at(edge)))
+        beyond = sign * (times_ns - _bounded(edge + segment.offset_at(edge)))
         return beyond.astype(np.float64)
 
 

@@ -65,12 +65,14 @@ def _pieces(x: Floats, stretch: Stretch) -> list[_Piece]:
     pieces = []
     first, value = 0, middle[0]
     while first < len(times) - 1:
-        last, slope = first + 1, (middle[first + 1] - value) / (times[first + 1] - times[first])
+        # Times that are years apart leave no room for nanoseconds: some are the same as floats.
+        elapsed = max(times[first + 1] - times[first], 1.0)
+        last, slope = first + 1, (middle[first + 1] - value) / elapsed
         least, most = -np.inf, np.inf
         # A piece that is already too far off at its start does not become longer.
         row = first + 1 if low[first] <= value <= high[first] else len(times)
         while row < len(times):
-            elapsed = times[row] - times[first]
+            elapsed = max(times[row] - times[first], 1.0)
             least = max(least, (low[row] - value) / elapsed)
             most = min(most, (high[row] - value) / elapsed)
             if least > most:

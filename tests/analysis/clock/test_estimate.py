@@ -351,6 +351,31 @@ def test_any_times_are_taken(forward, reverse):
         clock.to_reference(columns[0])
 
 
+FAR = st.sampled_from([0, 2**62, -(2**62), EPOCH_NS, -(2**63) + 10 * S, 2**63 - 10 * S])
+FAR_TIMES = st.builds(lambda base, more: base + more, FAR, st.integers(-S, S))
+ENDS = (("a", "b"), ("b", "c"), ("a", "c"))
+
+
+@given(st.lists(st.lists(st.tuples(FAR_TIMES, FAR_TIMES), max_size=5), min_size=6, max_size=6))
+def test_any_times_of_three_hosts_are_taken(rows):
+    columns = [np.array([t[side] for t in part], np.int64) for part in rows for side in (0, 1)]
+    pairs = [
+        PairSamples(
+            first=first,
+            second=second,
+            forward_sent_ns=columns[4 * n],
+            forward_received_ns=columns[4 * n + 1],
+            reverse_sent_ns=columns[4 * n + 2],
+            reverse_received_ns=columns[4 * n + 3],
+        )
+        for n, (first, second) in enumerate(ENDS)
+    ]
+    for clock in estimate(pairs, reference="a"):
+        clock.uncertainty_at(columns[0])
+        if clock.segments:
+            clock.to_reference(columns[1])
+
+
 @pytest.mark.parametrize("what", ["noise", "contradiction"])
 def test_nonsense_ends_soon(what):
     random = np.random.default_rng(1)
