@@ -45,6 +45,7 @@ from .sessions.logs import Logs
 from .sessions.mesh import Mesh
 from .sessions.modes import Modes
 from .sessions.residence import Residence
+from .sessions.waypoints import exchanges_of
 from .sidebyside import SideBySide
 from .sightings import HBONE, BatchSegments
 from .signs import SYNS_KEPT
@@ -316,8 +317,11 @@ class _Run:
         mesh = Mesh.of(Sorter(roles, connections).sort(connections))
         if not mesh.hbone or not mesh.inbound:
             return (), ()
-        opened = asked.helps.open_hbone(asked.specs, asked.settings, self.inputs, note)
-        keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at)
+        exchanges = exchanges_of(mesh)
+        opened = asked.helps.open_hbone(
+            asked.specs, asked.settings, self.inputs, note, exchanges.take
+        )
+        keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at, exchanges)
         logs = Logs(asked.helps.logged(note))
         drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
         builder = SessionBuilder(drafts, roles, Modes(roles, "unknown"), clock.uncertainty_ns)

@@ -15,6 +15,7 @@ import pytest
 
 from genevecap.analysis.flows import Helps, flows
 from genevecap.analysis.hbone import ConnectionId, DataPiece, StreamId
+from genevecap.analysis.latency import latency
 from genevecap.analysis.results import FrameRef
 from genevecap.analysis.sessions.requests import Exchange, Exchanges, pass_on
 from genevecap.capture.spec import CaptureSpec, on_one_clock
@@ -37,6 +38,18 @@ def with_keys(folder, names):
 
 def of_role(session, role):
     return {(leg.source, leg.destination, leg.stream) for leg in session.legs if leg.role == role}
+
+
+@needs_tshark
+def test_latency_has_the_same_sessions():
+    folder = recorded_set("ztunnel-1.31-waypoint")
+    names = ("cli", "cli2", "wp")
+    specs = [CaptureSpec.parse(str(folder / f"{name}.pcapng.gz")) for name in (*names, "srv")]
+    result = latency(on_one_clock(specs), helps=Helps(keylogs=(str(folder / "sslkeylog.txt"),)))
+    flowing, _ = with_keys(folder, (*names, "srv"))
+    assert [of_role(s, "waypoint") for s in result.sessions] == [
+        of_role(s, "waypoint") for s in flowing.sessions
+    ]
 
 
 @needs_tshark
