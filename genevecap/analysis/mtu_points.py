@@ -92,19 +92,22 @@ def link_mtus(sightings: Sequence[Sighting], traffic: Traffic, mtu: int | None) 
 
     By what the user says; by the MSS of SYNs outside tunnels, since a host announces what its own
     link takes (inside a tunnel it speaks of another link); by the size of first fragments.
+    Of all interfaces at once nothing is concluded: those are many links.
     """
     points = {sighting.point for sighting in sightings}
     if mtu is not None:
         return dict.fromkeys(points, (mtu, "given"))
     limits: dict[int, tuple[int, str]] = {}
     for _, stack, point, shape, _ in sightings:
+        if point in traffic.cooked:
+            continue
         if shape.whole_bytes > shape.packet_bytes or (not shape.whole and not stack):
             # Payload in a fragment is a multiple of 8 (RFC 791 section 3.2).
             least = shape.outer_bytes + (-shape.outer_bytes - 4) % 8
             limits[point] = (max(least, limits.get(point, (0, ""))[0]), "fragments")
     for point, known in traffic.announced.items():
         bare = [said.packet_bytes for said in known if not said.tunnel_bytes]
-        if bare:
+        if bare and point not in traffic.cooked:
             limits[point] = (max(bare), "mss")
     return limits
 
@@ -252,7 +255,7 @@ def mtu_sums(
     result = []
     limits = link_mtus(sightings, traffic, mtu)
     for key, points in seen.items():
-        at = max(points, key=lambda point: (points[point], -point))
+        at = max(points, key=lambda point: (point not in traffic.cooked, points[point], -point))
         overhead, sighting = dearest[key]
         outside, basis = limits.get(at, (ETHERNET_MTU, "assumed"))
         if outside < overhead:

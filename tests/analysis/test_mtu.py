@@ -194,6 +194,36 @@ def test_an_old_router_gives_no_mtu(tmp_path):
 # --- sizes -------------------------------------------------------------------------------------
 
 
+def test_all_interfaces_at_once_are_many_links(tmp_path):
+    """What a pod announces on its own link, seen by `any`, says nothing about the underlay's."""
+    syn = segment(sequence=0, acknowledgment=0, flags=0x02, options=b"\x02\x04\x05\x50")  # 1360
+    outer = p.ipv4(p.udp(p.vxlan(segment(bytes(1360), 1)), 50000, 4789), 17, "10.9.9.1", "10.9.9.2")
+    path = tmp_path / "any.pcap"
+    path.write_bytes(c.pcap(p.sll(syn[14:]), p.sll(outer), link=113))
+    result = overhead([CaptureSpec.parse(str(path))])
+    (found,) = result.mtu
+    assert (found.mtu_bytes, found.headroom_bytes, found.over_mtu) == (None, None, 0)
+    assert found.flows == ()
+    (told,) = result.sums
+    assert (told.mtu_bytes, told.basis, told.inner_mtu_bytes) == (1500, "assumed", 1450)
+    (found,) = overhead([CaptureSpec.parse(str(path))], mtu_bytes=1430).mtu
+    assert (found.mtu_bytes, found.headroom_bytes) == (1430, 1430 - len(outer))
+
+
+def test_the_sum_is_of_the_underlays_own_point(tmp_path):
+    frame = p.ethernet(
+        p.ipv4(p.udp(p.vxlan(segment(bytes(9), 1)), 50000, 4789), 17, "10.9.9.1", "10.9.9.2")
+    )
+    host = p.ethernet(
+        p.ipv4(p.tcp(b"", flags=0x02, options=b"\x02\x04\x22\xe0"), 6, "10.9.9.1", "10.9.9.3")
+    )  # 8928
+    for name, frames, link in (("any", [p.sll(frame[14:])] * 3, 113), ("eth0", [host, frame], 1)):
+        (tmp_path / f"{name}.pcap").write_bytes(c.pcap(*frames, link=link))
+    names = (str(tmp_path / "any.pcap"), str(tmp_path / "eth0.pcap"))
+    (told,) = overhead([CaptureSpec.parse(name) for name in names]).sums
+    assert (told.mtu_bytes, told.basis, told.inner_mtu_bytes) == (8968, "mss", 8918)
+
+
 def test_headroom_by_the_mss(tmp_path):
     found = point(tmp_path, *BEGIN, segment(bytes(1360), 401), segment(bytes(4380), 1761))
     assert (found.largest_packet_bytes, found.largest_frame_bytes) == (1400, 1414)
