@@ -10,6 +10,7 @@ import click
 
 from ..errors import ExitCode, UsageError
 from ..reports import capture_diff, encapsulation
+from .gate import Gate, finding_options
 from .listed import pieces, table_option
 from .messages import Outcome
 from .options import (
@@ -125,12 +126,14 @@ def vxlan_vs_geneve(
 @table_option(capture_diff.TABLES)
 @selector_options
 @decode_options
+@finding_options
 @output_options
 def captures(
     runs: Runs,
     table: str | None,
     selector: Selector,
     settings: DecodeSettings,
+    gate: Gate,
     output: OutputChoice,
 ) -> ExitCode:
     """Compare run B with run A.
@@ -139,6 +142,8 @@ def captures(
     and for each segment of a session's way: medians and p99 of both runs, their difference with
     its 95 % interval (bootstrap over sessions) and p-value.  Then sessions by kind, overhead, and
     findings that appeared or went.  Positive differences: B takes longer, or has more.
+
+    --fail-on is met by a finding that appeared.
 
     Where a run has too few sessions to tell, that is what is said; where no time at all can be
     compared the exit code is 4.
@@ -168,5 +173,6 @@ def captures(
         if not result.tells and not result.interrupted:
             outcome.add(ExitCode.NOT_ENOUGH_DATA)
             click.echo(f"warning: {capture_diff.TOO_FEW}", err=True)
+        result = gate.judged(result, outcome)
         sink.pieces(pieces(capture_diff, result, table, output))
     return outcome.code

@@ -15,6 +15,7 @@ from .options import gather
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from ..analysis.capture_diff_results import FindingChange
     from ..analysis.results import FindingSummary
     from .messages import Outcome
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
         """A result that lists findings."""
 
         @property
-        def findings(self) -> Sequence[FindingSummary]:
+        def findings(self) -> Sequence[FindingSummary | FindingChange]:
             """The findings of the run."""
 
 
@@ -49,8 +50,12 @@ class Gate:
         )
 
     def judged(self, result: Result, outcome: Outcome) -> Result:
-        """Return a result without the findings to ignore, having noted what fails the run."""
-        if any(self.met_by(finding.code, finding.severity) for finding in result.findings):
+        """Return a result without the findings to ignore, having noted what fails the run.
+
+        What only the first of two runs has ("went") fails nothing.
+        """
+        there = [each for each in result.findings if getattr(each, "change", None) != "went"]
+        if any(self.met_by(finding.code, finding.severity) for finding in there):
             outcome.add(ExitCode.DIFFERENCE)
         kept = tuple(finding for finding in result.findings if finding.code not in self.ignore)
         return result if len(kept) == len(result.findings) else replace(result, findings=kept)

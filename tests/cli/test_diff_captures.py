@@ -155,3 +155,32 @@ def test_folders(tmp_path, samples):
     for once in ("-", str(tmp_path / "pipe.pcap")):
         with pytest.raises(UsageError, match="several times"):
             kind.convert(once, None, None)
+
+
+def test_a_finding_that_appeared_fails_the_run_where_asked_to(run, samples, tmp_path):
+    """Nothing else can be compared here, which is graver: exit code 4."""
+    healthy, fragmented = samples / "vxlan-any-sll2.pcap", samples / "vxlan-kernel.pcapng"
+    words = ("--format", "json", "--table", "findings")
+    appeared = json.loads(run(healthy, fragmented, *words).stdout)["findings"]
+    assert ("V08", "appeared") in {(each["code"], each["change"]) for each in appeared}
+    ignored = json.loads(run(healthy, fragmented, *words, "--ignore", "V08").stdout)["findings"]
+    assert "V08" not in {each["code"] for each in ignored}
+
+
+@pytest.mark.parametrize(("change", "code"), [("appeared", 1), ("went", 0)])
+def test_only_what_appeared_is_judged(change, code):
+    from genevecap.analysis.capture_diff_results import CaptureDiff, FindingChange
+    from genevecap.cli.gate import Gate
+    from genevecap.cli.messages import Outcome
+
+    found = FindingChange(
+        code="V08", severity="error", message="", change=change, packets=1, display_filter=""
+    )
+    result = CaptureDiff(
+        a=None, b=None, hops=(), segments=(), sessions=(), overhead=(), findings=(found,)
+    )
+    outcome = Outcome()
+    assert Gate(fail_on=("error",), ignore=frozenset()).judged(result, outcome) is result
+    assert outcome.code == code
+    ignoring = Gate(fail_on=("error",), ignore=frozenset({"V08"}))
+    assert ignoring.judged(result, outcome).findings == ()
