@@ -38,6 +38,9 @@ _MACSEC_SCI_BYTES = 8
 _WIREGUARD_BYTES = 8 + 16 + 16
 """UDP, the header of a data message, and its tag (WireGuard, section 5.4.6)."""
 _WIREGUARD_PADDING_BYTES = 15
+_WIREGUARD_HANDSHAKES = frozenset((148, 92))
+"""Initiation and response (sections 5.4.2 and 5.4.3), all of them overhead.  Data messages have 32
+octets and a multiple of 16; so has a cookie reply, which is rare."""
 _IPV4_BYTES = 20
 
 Key = tuple[str, str, bool]
@@ -141,6 +144,8 @@ class LayerBill:
                 doubt = _ESP_PADDING_BYTES + _ip_bytes(shape)
             case Layer.MACSEC:
                 kind, octets, doubt = "macsec", _MACSEC_BYTES, _MACSEC_SCI_BYTES
+            case _ if shape.packet_bytes - shape.ip_bytes - 8 in _WIREGUARD_HANDSHAKES:
+                kind, octets, doubt = "wireguard", shape.packet_bytes, 0
             case _:
                 kind, octets = "wireguard", _WIREGUARD_BYTES + _ip_bytes(shape)
                 doubt = _WIREGUARD_PADDING_BYTES

@@ -190,6 +190,18 @@ def test_encryption_is_estimated(tmp_path):
         assert found["wireguard"].overhead_bytes == 60
 
 
+def test_handshakes_of_wireguard_carry_nothing(tmp_path):
+    """Initiation 148 and response 92 octets, with 20 + 8 in front; data of 64 octets costs 60."""
+
+    def message(kind, size, ports=(51820, 51820)):
+        return p.ethernet(p.ipv4(p.udp(p.wireguard(bytes(size - 4), kind), *ports)))
+
+    frames = [message(1, 148), message(2, 92), message(4, 64 + 32)]
+    found = layer(bill(tmp_path, eth0=frames), "wireguard")
+    assert (found.packets, found.overhead_bytes) == (3, 176 + 120 + 60)
+    assert (found.uncertainty_bytes, found.per_packet.max) == (15, 176)
+
+
 def test_macsec_hides_who_talks(tmp_path):
     """SecTAG with SCI 16, of which 8 may be missing, and ICV 16 (IEEE 802.1AE)."""
     frame = p.ethernet(bytes.fromhex("2c00000000050200000000aa0001") + bytes(60), 0x88E5)
