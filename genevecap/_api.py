@@ -52,11 +52,13 @@ def inspect(
     *captures: str,
     settings: DecodeSettings | None = None,
     manifest: str | None = None,
+    checksums: bool = False,
     **selection: Unpack[Selection],
 ) -> InspectResult:
     """Return what is in these captures; the selectors are those of the command line.
 
     manifest: path of the file that the command line takes with `--points`.
+    checksums: whether the UDP checksums of Geneve and VXLAN are verified too, which takes longer.
     A capture that cannot be read does not raise: see `problems` of the result.
     Raises UsageError where a selector or the manifest cannot be understood.
     """
@@ -65,6 +67,7 @@ def inspect(
         settings=settings,
         selector=_selector(**selection),
         manifest=_manifest(manifest),
+        checksums=checksums,
     )
 
 

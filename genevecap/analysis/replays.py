@@ -59,7 +59,7 @@ def make_replays() -> Replays:
     return replays
 
 
-def note_replays(noted: Noted, replays: Replays) -> None:
+def note_replays(replays: Replays, noted: Noted) -> None:
     """Note U06."""
     for found in replays.repeated():
         noted.note(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..ambient import own_vnis
 from ..columns import Finding
@@ -11,8 +11,6 @@ from ..decode.option_kinds import EXPERIMENTAL_CLASS, KNOWN_CRITICAL, OPTION_CRI
 from .findings.noted import Noted
 from .health.counts import note_node_local, note_port
 from .inputs import InputState
-from .partial_checksums import PartialChecksums
-from .replays import Replays, note_replays
 from .tables import OptionCount, SummaryTables, TunnelCount
 from .underlay import note_underlay
 
@@ -76,22 +74,22 @@ def run_findings(
     tables: SummaryTables,
     tunnels: Sequence[TunnelCount],
     states: Sequence[InputState],
-    partial: PartialChecksums,
-    replays: Replays,
+    told: Iterable[Callable[[Noted], None]],
     *,
     mode: str,
     is_selection: bool,
 ) -> Noted:
     """Return all findings of a run.
 
+    told: what notes findings of its own, gathered beside the tables.
     mode: how ambient redirects here, in CONTRACT's words.
     is_selection: whether packets were left out, which may be all of one direction.
     """
     noted = Noted()
     note_packets(noted, tables)
     note_captures(noted, states)
-    partial.note(noted)
-    note_replays(noted, replays)
+    for note in told:
+        note(noted)
     note_underlay(noted, tables, tunnels, own_vnis(mode))
     note_port(noted, tunnels, mode)
     note_node_local(noted, tables)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..addresses import address_text, parse_address
@@ -29,10 +30,11 @@ from ..decode import DecodeSettings
 from ..decode.layers import layer_name, protocol_name
 from ..decode.options import class_name, option_name
 from .inputs import Inputs, InputState
+from .outer_checksums import OuterChecksums
 from .partial_checksums import PartialChecksums
 from .progress import Progress
 from .redirects import SynSightings
-from .replays import make_replays
+from .replays import make_replays, note_replays
 from .results import (
     AmbientSummary,
     CaptureSummary,
@@ -53,6 +55,7 @@ from .tables import FlowCount, SummaryTables, TunnelCount, summary_tables
 
 if TYPE_CHECKING:
     from ..capture.manifest import Manifest
+    from .findings.noted import Noted
 
 TOP_FLOWS = 20
 """Flows that `top_flows` lists."""
@@ -66,6 +69,7 @@ def inspect(
     settings: DecodeSettings | None = None,
     selector: Selector | None = None,
     manifest: Manifest | None = None,
+    checksums: bool = False,
     progress: Progress | None = None,
     on_problem: Callable[[Problem], None] | None = None,
 ) -> InspectResult:
@@ -86,18 +90,24 @@ def inspect(
     )
     tables = summary_tables()
     syns = SynSightings()
-    partial = PartialChecksums()
+    syn_checksums = PartialChecksums()
     replays = make_replays()
+    told: list[Callable[[Noted], None]] = [syn_checksums.note, partial(note_replays, replays)]
+    outer = OuterChecksums() if checksums else None
+    if outer is not None:
+        told.append(outer.note)
     signs = RoleSigns(inputs.points)
     interrupted = False
     try:
         for batch in inputs.batches():
             rows = tables.update(batch.frames, batch.decoded, batch.capture)
             signs.update(batch, rows)
+            if outer is not None:
+                outer.update(batch.frames, batch.decoded, batch.capture)
             replays.update(batch.frames, batch.decoded, tables.hidden(), batch.capture)
             if rows:
                 syns.update(batch.frames, batch.decoded, rows)
-                partial.update(batch.frames, batch.decoded, rows, batch.capture)
+                syn_checksums.update(batch.frames, batch.decoded, rows, batch.capture)
     except KeyboardInterrupt:
         interrupted = True
     tunnels = tables.tunnels()
@@ -107,8 +117,7 @@ def inspect(
         tables,
         tunnels,
         inputs.states,
-        partial,
-        replays,
+        told,
         mode=ambient.mode,
         is_selection=bool(inputs.selector),
     )

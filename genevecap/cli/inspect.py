@@ -48,12 +48,15 @@ class View:
     packets: bool
     frame: int | None
     table: str | None
+    checksums: bool
 
 
-def _view(*, packets: bool, frame: int | None, table: str | None) -> View:
+def _view(*, packets: bool, frame: int | None, table: str | None, checksums: bool) -> View:
     if sum((packets, frame is not None, table is not None)) > 1:
         raise UsageError("give one of --packets, --frame and --table")
-    return View(packets=packets, frame=frame, table=table)
+    if checksums and (packets or frame is not None):
+        raise UsageError("--checksums is for the summary, not for --packets and --frame")
+    return View(packets=packets, frame=frame, table=table, checksums=checksums)
 
 
 def _no_live_capture(
@@ -87,6 +90,11 @@ view_options = gather(
         metavar="NAME",
         help=f"One list of the summary, whole: {', '.join(TABLES)}. It is also the one that csv "
         "and ndjson give (the first where it is not said).",
+    ),
+    click.option(
+        "--checksums",
+        is_flag=True,
+        help="Verify the UDP checksums of Geneve and VXLAN too (findings G20, V05): takes longer.",
     ),
 )
 
@@ -137,7 +145,7 @@ def inspect(
             return request.frame(view.frame)
         if view.packets:
             return request.packets()
-        return request.summary(view.table)
+        return request.summary(view.table, checksums=view.checksums)
     finally:
         gc.enable()
 
@@ -163,7 +171,7 @@ class _Request:
 
     # --- summary ---
 
-    def summary(self, only: str | None) -> ExitCode:
+    def summary(self, only: str | None, *, checksums: bool) -> ExitCode:
         """Print the summary, or one list of it."""
         from ..analysis.summary import inspect as analyse
 
@@ -174,6 +182,7 @@ class _Request:
                     settings=self._settings,
                     selector=self._selector,
                     manifest=self._inputs.manifest,
+                    checksums=checksums,
                     progress=progress,
                 )
             if result.interrupted:

@@ -244,3 +244,23 @@ class GeneveIsVxlan(Rule):
     )
     source = "RFC 8926 section 3.4, RFC 7348 section 5"
     display_filter = "geneve.proto_type == 0 && geneve.options"
+
+
+class GeneveWrongChecksum(Rule):
+    """A UDP checksum that is there, and does not fit."""
+
+    code = "G20"
+    severity = "error"
+    message = "Geneve with a wrong UDP checksum"
+    explanation = (
+        "A receiver drops such a packet without a word, unless its card is told not to look. "
+        "Looked for with --checksums only. Not judged are checksums that are left to the "
+        "network card, packets that were not captured whole, fragments, and packets whose "
+        "inner checksum is not right either."
+    )
+    remedy = (
+        "Look at what changes packets on the way (a load balancer, a faulty card), and switch "
+        "checksum offload off at the sender to compare."
+    )
+    source = "RFC 8926 section 4.3, RFC 768"
+    display_filter = 'geneve && udp.checksum.status == "Bad"'

@@ -65,6 +65,24 @@ class VxlanSourcePort(Rule):
     display_filter = "vxlan && udp.srcport < 49152"
 
 
+class VxlanWrongChecksum(Rule):
+    """A UDP checksum that is there, and does not fit."""
+
+    code = "V05"
+    severity = "error"
+    message = "VXLAN with a wrong UDP checksum"
+    explanation = (
+        "The checksum should be 0; one that is not must be right over IP addresses, UDP, "
+        "VXLAN and the whole inner frame, or the receiver drops the packet. Looked for with "
+        "--checksums only. Not judged are checksums that are left to the network card, "
+        "packets that were not captured whole, fragments, and packets whose inner checksum is "
+        "not right either."
+    )
+    remedy = "Send without checksum, or look at what changes packets on the way."
+    source = "RFC 7348 section 5"
+    display_filter = 'vxlan && udp.checksum.status == "Bad"'
+
+
 class VxlanGroupPolicy(Rule):
     """The group policy extension is in use."""
 
