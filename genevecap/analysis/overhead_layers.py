@@ -41,6 +41,8 @@ _WIREGUARD_PADDING_BYTES = 15
 _WIREGUARD_HANDSHAKES = frozenset((148, 92))
 """Initiation and response (sections 5.4.2 and 5.4.3), all of them overhead.  Data messages have 32
 octets and a multiple of 16; so has a cookie reply, which is rare."""
+_TCP_DOUBT_BYTES = 28
+"""How much longer than with time stamps a TCP header may be (RFC 9293 section 3.1)."""
 _IPV4_BYTES = 20
 
 Key = tuple[str, str, bool]
@@ -131,7 +133,11 @@ class LayerBill:
         shape = sighting.shape
         for kind, octets in (("ip", shape.ip_bytes), ("tcp", shape.transport_bytes)):
             row = self._rows[kind, "extra-leg", host_only]
-            row.add(octets, self._number(row, sighting, octets))
+            number = self._number(row, sighting, octets)
+            row.add(octets, number)
+            if shape.guessed and kind == "tcp":
+                row.estimated = True
+                row.uncertainty += _TCP_DOUBT_BYTES * number
 
     def _encryption(self, sighting: Sighting, host_only: bool) -> None:
         shape = sighting.shape

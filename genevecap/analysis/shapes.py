@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..addresses import address_text, endpoint_text
-from ..columns import DecodedBatch
+from ..columns import DecodedBatch, Stop, TunnelKind
 from ..decode.network_headers import (
     FIXED_HEADER_BYTES,
     geneve_option_bytes,
@@ -19,6 +19,10 @@ from ..decode.network_headers import (
 
 ETHERNET_BYTES = 14
 """Destination, source, EtherType (IEEE 802.3 clause 3.1.1); no frame check sequence."""
+
+
+_AROUND_ETHERNET = frozenset((TunnelKind.VXLAN, TunnelKind.NVGRE))
+_BY_ETHERTYPE = frozenset((TunnelKind.GENEVE, TunnelKind.GRE))
 
 
 class Level(NamedTuple):
@@ -78,6 +82,8 @@ class Shape(NamedTuple):
     """Whether routers must not fragment the outermost IP packet: DF, or IPv6."""
     guard_bytes: int = 0
     """MACsec's tag, EtherType included, and ICV around a packet that it leaves readable."""
+    guessed: bool = False
+    """Whether the TCP header was not captured, so that its length is a guess."""
 
     @property
     def outer_bytes(self) -> int:
@@ -202,9 +208,10 @@ def tunnel_shape(d: DecodedBatch, i: int, row: int) -> TunnelShape:
     """Return the parts of one tunnel of decoded row i."""
     t = d.tunnels
     begin, header = t.ip_offset[row], t.header_offset[row]
-    end = begin + t.overhead_bytes[row]
+    cut = _cut_ethernet_bytes(d, i, row)
+    end = begin + t.overhead_bytes[row] + cut
     udp = 8 if t.destination_port[row] >= 0 else 0
-    behind = min(end, tunnel_header_end(d, i, row))
+    behind = min(end - cut, tunnel_header_end(d, i, row))
     first = t.option_start[row]
     options = tuple(
         (d.options.option_class[o], d.options.option_type[o], d.options.data_bytes[o])
@@ -212,7 +219,7 @@ def tunnel_shape(d: DecodedBatch, i: int, row: int) -> TunnelShape:
     )
     option_bytes = min(geneve_option_bytes(d, row), max(behind - header - FIXED_HEADER_BYTES, 0))
     return TunnelShape(
-        t.overhead_bytes[row],
+        end - begin,
         max(header - begin - udp, 0),
         udp,
         max(behind - header - option_bytes, 0),
@@ -220,3 +227,15 @@ def tunnel_shape(d: DecodedBatch, i: int, row: int) -> TunnelShape:
         max(end - behind, 0),
         options,
     )
+
+
+def _cut_ethernet_bytes(d: DecodedBatch, i: int, row: int) -> int:
+    """Return the octets of the Ethernet header that a tunnel holds where it was not captured."""
+    t = d.tunnels
+    if d.stop[i] != Stop.TRUNCATED or row != d.tunnel_start[i] + d.tunnel_count[i] - 1:
+        return 0
+    if t.ip_offset[row] + t.overhead_bytes[row] > tunnel_header_end(d, i, row):
+        return 0
+    kind, holds = t.kind[row], t.flags[row] & 0xFFFF
+    ethernet = kind in _AROUND_ETHERNET or (kind in _BY_ETHERTYPE and holds == 0x6558)
+    return ETHERNET_BYTES if ethernet else 0

@@ -14,7 +14,7 @@ from typing import Any, Self
 from zlib import crc32
 
 from ..capture.linktypes import ETHERNET, LINUX_SLL
-from ..columns import DecodedBatch, FrameBatch
+from ..columns import DecodedBatch, FrameBatch, Stop
 from ..decode.layers import LINK_TYPES, Layer
 from ..decode.network_headers import (
     ARP_BYTES,
@@ -54,6 +54,9 @@ _IP_BYTES = {0: 0, 4: 20, 6: 40}
 _FRAGMENT = 0x3FFF
 _DF = 0x4000
 """Of `inner_fragment`: more fragments or an offset; "don't fragment" (RFC 791 section 3.1)."""
+
+_CUT_HEADERS = {6: (Layer.TCP, 32), 17: (Layer.UDP, 8)}
+"""By IP protocol: layer, and octets of a header that was cut; TCP's with time stamps."""
 
 _BEHIND_MACSEC = 2
 """The least layers in front of one that MACsec leaves readable: Ethernet and MACsec."""
@@ -161,14 +164,13 @@ class Traffic:
         parts: tuple[TunnelShape, ...] = ()
         layers, layer_end = d.layers, d.layer_start[i] + d.layer_count[i]
         link = frames.link_types[frames.point[row]]
-        guard = 0
-        if link == ETHERNET and layer_end - d.layer_start[i] > _BEHIND_MACSEC:
-            guard = _guard_bytes(d, i)
+        guarded = link == ETHERNET and layer_end - d.layer_start[i] > _BEHIND_MACSEC
+        guard = _guard_bytes(d, i) if guarded else 0
         icv = guard and ICV_BYTES
         if count:
             stack, parts = self._tunnels(d, i)
             last = d.tunnel_start[i] + count - 1
-            inside = d.tunnels.ip_offset[last] + d.tunnels.overhead_bytes[last]
+            inside = d.tunnels.ip_offset[last] + parts[-1].overhead_bytes
             outermost = d.tunnels.ip_offset[d.tunnel_start[i]]
             outer_version = d.tunnels.version[d.tunnel_start[i]]
             more, fixed = fragmentation(frames, row, outermost, outer_version)
@@ -185,36 +187,59 @@ class Traffic:
             outermost = begin
         else:
             outermost = begin
-        transport = encryption = transport_bytes = 0
-        ip_bytes = min(size, _IP_BYTES[version])
-        layer = layer_end - 1
-        if layer >= d.layer_start[i] and layers.code[layer] in _ENCRYPTING:
-            encryption = layers.code[layer]
-            layer -= 1
-        if not version and layer >= d.layer_start[i] and layers.code[layer] == Layer.ARP:
-            transport = Layer.ARP
-        elif version and layer >= d.layer_start[i] and layers.code[layer] in _TRANSPORTS:
-            transport = layers.code[layer]
-            ip_bytes = layers.offset[layer] - begin
-            transport_bytes = max(d.payload_offset[i] - layers.offset[layer], 0)
+        headers, guessed = self._headers(frames, d, i, (version, begin, size))
         return (
             (
                 outermost + icv if link == ETHERNET else _link_stand_in(link),
                 parts,
                 size,
                 max(whole, size),
-                ip_bytes,
-                transport,
-                encryption,
-                transport_bytes,
-                d.payload_bytes[i] if version else 0,
+                *headers,
                 version,
                 not version or not d.inner_fragment[i] & _FRAGMENT,
                 fixed,
                 guard,
+                guessed,
             ),
             stack,
         )
+
+    @staticmethod
+    def _headers(
+        frames: FrameBatch, d: DecodedBatch, i: int, packet: tuple[int, int, int]
+    ) -> tuple[tuple[int, int, int, int, int], bool]:
+        """Return what the innermost packet is made of, and whether a part of that is a guess.
+
+        packet: IP version (0: no IP), offset, octets.  The parts are `Shape`'s from `ip_bytes` to
+        `payload_bytes`.
+        """
+        version, begin, size = packet
+        row, layers, first = d.first + i, d.layers, d.layer_start[i]
+        transport = encryption = transport_bytes = 0
+        ip_bytes = min(size, _IP_BYTES[version])
+        layer = first + d.layer_count[i] - 1
+        if layer >= first and layers.code[layer] in _ENCRYPTING:
+            encryption = layers.code[layer]
+            layer -= 1
+        if not version and layer >= first and layers.code[layer] == Layer.ARP:
+            transport = Layer.ARP
+        elif version and layer >= first and layers.code[layer] in _TRANSPORTS:
+            transport = layers.code[layer]
+            ip_bytes = layers.offset[layer] - begin
+            transport_bytes = max(d.payload_offset[i] - layers.offset[layer], 0)
+        payload = d.payload_bytes[i] if version else 0
+        guessed = False
+        if version and not d.payload_offset[i] and frames.captured_bytes[row] < (
+            frames.wire_bytes[row]
+        ):  # fmt: skip
+            cut = _CUT_HEADERS.get(d.inner_protocol[i])
+            if cut is not None and not d.inner_fragment[i] & _FRAGMENT:
+                # Lengths of IP say how much there was.
+                transport, header = cut
+                transport_bytes = min(max(size - ip_bytes, 0), header)
+                payload = max(size - ip_bytes - transport_bytes, 0)
+                guessed = transport == Layer.TCP
+        return (ip_bytes, transport, encryption, transport_bytes, payload), guessed
 
     @staticmethod
     def _other_bytes(d: DecodedBatch, i: int, begin: int, end: int) -> int:
@@ -243,6 +268,7 @@ class Traffic:
             t.overhead_bytes[row],
             t.header_offset[row] - t.ip_offset[row],
             t.flags[row] >> 24,
+            d.stop[i] == Stop.TRUNCATED,
             count and d.options.option_class[first : first + count].tobytes(),
             count and d.options.option_type[first : first + count].tobytes(),
             count and d.options.data_bytes[first : first + count].tobytes(),

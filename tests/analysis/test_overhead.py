@@ -226,6 +226,32 @@ def test_macsec_without_encryption_is_counted(tmp_path):
     assert result.totals.application_bytes == 200
 
 
+@pytest.mark.parametrize(
+    ("captured", "segments", "application"),
+    [
+        (60, 1, 0),  # nothing of the inner Ethernet header is there
+        (64, 1, 0),
+        (84, 4, 5000 + 1398),  # VXLAN's inner IP header is, Geneve's is not
+        (96, 4, 5000 + 2 * 1398),  # half of TCP's
+        (110, 4, 5000 + 2 * 1398),  # TCP's, without options
+    ],
+)
+def test_what_a_snap_length_cut_is_billed_by_its_length(tmp_path, captured, segments, application):
+    time_stamps = bytes.fromhex("0101080a0000000100000002")
+    inner = p.ethernet(p.ipv4(p.tcp(bytes(5000), 40000, 80, options=time_stamps), 6, POD_A, POD_B))
+    ordinary = p.ethernet(
+        p.ipv4(p.tcp(bytes(1398), 40000, 80, options=time_stamps), 6, POD_A, POD_B)
+    )
+    frames = [in_vxlan(inner), in_vxlan(ordinary), in_geneve(ordinary, OVN)]
+    path = tmp_path / "eth0.pcap"
+    records = (c.pcap_record(frame[:captured], original=len(frame)) for frame in frames)
+    path.write_bytes(c.pcap_header() + b"".join(records))
+    result = overhead([CaptureSpec.parse(str(path))])
+    assert layer(result, "vxlan").overhead_bytes == 50 * (segments + 1)
+    assert layer(result, "geneve").overhead_bytes == 58
+    assert result.totals.application_bytes == application
+
+
 def test_flows_hold_both_directions(tmp_path):
     there, back = tcp(bytes(100)), tcp(bytes(10), (POD_B, 80), (POD_A, 40000))
     result = bill(tmp_path, eth0=[in_vxlan(there), in_vxlan(back)])
