@@ -14,8 +14,9 @@ from .connections import ConnectionTracker, connection_tracker, too_many
 from .findings.noted import Noted
 from .flow_results import FlowsResult, Found
 from .grouping import Connection, group
-from .health import MeshSeen, dropping_points, note_mesh
 from .health.counts import note_port
+from .health.mesh import note_mesh
+from .health.seen import MeshSeen, dropping_points
 from .helps import Helps
 from .inputs import Inputs
 from .linking.legs import Sorter, Views

@@ -17,7 +17,8 @@ from .connections import ConnectionTracker, connection_tracker, too_many
 from .findings.noted import Noted
 from .flow_results import SessionSummary
 from .grouping import group
-from .health import MeshSeen, dropping_points, note_mesh
+from .health.mesh import note_mesh
+from .health.seen import MeshSeen, dropping_points
 from .health.slow_proxies import note_slow
 from .helps import Helps
 from .hop_order import chains, in_travel_order

@@ -39,6 +39,20 @@ def test_version_imports_little():
     }
 
 
+def test_inspect_imports_nothing_that_it_does_not_need(samples):
+    code = (
+        "import sys; from genevecap.cli.main import main; "
+        "main(sys.argv[1:], standalone_mode=False); print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "inspect", str(samples / "geneve-ovs.pcapng")],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    loaded = set(done.stderr.split())
+    assert not {"numpy", "asyncio", "pyshark", "dpkt", "csv"} & loaded
+    assert "genevecap.analysis.connections" not in loaded
+
+
 def test_without_words_the_help_and_exit_code_2():
     result = CliRunner().invoke(cli.main, [])
     assert result.exit_code == 2

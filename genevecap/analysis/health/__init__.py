@@ -5,20 +5,3 @@ Nothing is accused without evidence: a SYN without an answer only where the answ
 seen, a connection that was opened although another was there only where that one was open and all
 sessions of its client are known.  `findings.ambient` and `findings.hbone` say what each means.
 """
-
-from __future__ import annotations
-
-from ..findings.noted import Noted
-from .hbone import note_hbone
-from .seen import MeshSeen, dropping_points
-from .sessions import note_sessions
-from .unanswered import note_unanswered
-
-__all__ = ["MeshSeen", "dropping_points", "note_mesh"]
-
-
-def note_mesh(noted: Noted, seen: MeshSeen) -> None:
-    """Note all that connections and sessions tell of a mesh."""
-    note_sessions(noted, seen)
-    note_unanswered(noted, seen)
-    note_hbone(noted, seen)
