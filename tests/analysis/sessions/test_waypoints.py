@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """With keys, the onward stream of every request that a waypoint passed on.
 
-Modules: sessions.requests, waypoints.
+Modules: sessions.requests, waypoint_times, waypoints.
 """
 
 from __future__ import annotations
