@@ -30,7 +30,6 @@ from ..decode import DecodeSettings
 from ..decode.layers import layer_name, protocol_name
 from ..decode.options import class_name, option_name
 from .inputs import Inputs, InputState
-from .outer_checksums import OuterChecksums
 from .partial_checksums import PartialChecksums
 from .progress import Progress
 from .redirects import SynSightings
@@ -93,8 +92,11 @@ def inspect(
     syn_checksums = PartialChecksums()
     replays = make_replays()
     told: list[Callable[[Noted], None]] = [syn_checksums.note, partial(note_replays, replays)]
-    outer = OuterChecksums() if checksums else None
-    if outer is not None:
+    outer = None
+    if checksums:
+        from .outer_checksums import OuterChecksums
+
+        outer = OuterChecksums()
         told.append(outer.note)
     signs = RoleSigns(inputs.points)
     interrupted = False

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genevecap.analysis import replays as module
-from genevecap.analysis.replays import WINDOW, ReadableReplays, make_replays
+from genevecap.analysis import readable_replays as module
+from genevecap.analysis.readable_replays import ReadableReplays
+from genevecap.analysis.replays import WINDOW, make_replays
 from genevecap.analysis.summary import inspect
 from genevecap.analysis.tables import FIRST_FRAMES
 from genevecap.capture.linktypes import LINUX_SLL

@@ -51,6 +51,8 @@ def test_inspect_imports_nothing_that_it_does_not_need(samples):
     loaded = set(done.stderr.split())
     assert not {"numpy", "asyncio", "pyshark", "dpkt"} & loaded
     assert "genevecap.analysis.connections" not in loaded
+    if decoder_name() == "compiled":
+        assert not {each for each in loaded if each.startswith("genevecap.decode.protocols")}
 
 
 def test_without_words_the_help_and_exit_code_2():
