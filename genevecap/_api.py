@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from .analysis import encapsulation, point_listing, summary
 from .analysis import packets as packet_rows
-from .analysis.capture_diff_results import CaptureDiff
+from .analysis import summary
+from .analysis.comparison import encapsulation
+from .analysis.comparison.encapsulation_results import EncapsulationDiff
+from .analysis.comparison.results import CaptureDiff
 from .analysis.convert import Conversion, ConvertResult, is_pcapng_name
-from .analysis.encapsulation_results import EncapsulationDiff
-from .analysis.flow_results import FlowsResult
-from .analysis.hop_results import LatencyResult
-from .analysis.overhead import overhead as overhead_of
-from .analysis.overhead_results import OverheadResult
-from .analysis.point_listing import PointsResult
+from .analysis.costs.overhead import overhead as overhead_of
+from .analysis.costs.results import OverheadResult
+from .analysis.hops.results import LatencyResult
+from .analysis.points import listing as point_listing
+from .analysis.points.listing import PointsResult
 from .analysis.results import InspectResult, PacketRow, Problem, Problems
 from .analysis.select import Selector, TimeBound
+from .analysis.sessions.results import FlowsResult
 from .capture.manifest import Manifest
 from .capture.points import PointTable
 from .capture.reader import Capture
@@ -171,9 +173,9 @@ def diff_captures(
     A capture that cannot be read does not raise: see `problems` of the result.
     Raises UsageError where a selector, a clock, a folder or the manifest cannot be understood.
     """
-    from .analysis import capture_diff
     from .analysis.clock import parse_assumed
-    from .analysis.helps import Helps
+    from .analysis.comparison import captures as capture_diff
+    from .analysis.sessions.helps import Helps
 
     runs = [tuple(spec for text in texts for spec in captures_of(text)) for texts in (a, b)]
     said = _manifest(manifest)
@@ -249,9 +251,9 @@ def flows(
     Raises UsageError where a selector, a clock or the manifest cannot be understood, NotEnoughData
     as `latency` does, ToolMissing where keys are given and tshark is missing.
     """
-    from .analysis import flows as session_flows
     from .analysis.clock import parse_assumed
-    from .analysis.helps import Helps
+    from .analysis.sessions import flows as session_flows
+    from .analysis.sessions.helps import Helps
 
     specs = [CaptureSpec.parse(capture) for capture in captures]
     said = _manifest(manifest)
@@ -286,9 +288,9 @@ def latency(
     Raises UsageError where a selector or a clock cannot be understood, NotEnoughData where captures
     of several hosts are given whose clocks cannot be compared, ToolMissing as `flows` does.
     """
-    from .analysis import latency as hop_latency
     from .analysis.clock import parse_assumed
-    from .analysis.helps import Helps
+    from .analysis.hops import latency as hop_latency
+    from .analysis.sessions.helps import Helps
 
     specs = [CaptureSpec.parse(capture) for capture in captures]
     said = _manifest(manifest)

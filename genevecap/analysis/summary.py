@@ -31,6 +31,7 @@ from ..decode.layers import layer_name, protocol_name
 from ..decode.options import class_name, option_name
 from .inputs import Inputs, InputState
 from .partial_checksums import PartialChecksums
+from .points.roles import RoleSigns
 from .progress import Progress
 from .redirects import SynSightings
 from .replays import make_replays, note_replays
@@ -47,7 +48,6 @@ from .results import (
     StopLayerCount,
     TunnelSummary,
 )
-from .roles import RoleSigns
 from .run_findings import run_findings
 from .select import Selector
 from .tables import FlowCount, SummaryTables, TunnelCount, summary_tables

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..decode.layers import Layer
-from .shapes import Leg, Shape, Sighting
+from .costs.shapes import Leg, Shape, Sighting
 
 ETHERNET_MTU = 1500
 """RFC 894; what is assumed where nothing says more."""

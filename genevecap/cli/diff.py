@@ -88,7 +88,7 @@ def vxlan_vs_geneve(
 
     Below stands how the formats differ otherwise, with a source for each row.
     """
-    from ..analysis.encapsulation import diff_encapsulations
+    from ..analysis.comparison.encapsulation import diff_encapsulations
 
     if options_bytes is not None and options_bytes % 4:
         raise UsageError(
@@ -148,8 +148,8 @@ def captures(
     Where a run has too few sessions to tell, that is what is said; where no time at all can be
     compared the exit code is 4.
     """
-    from ..analysis.capture_diff import Reading, diff_captures
-    from ..analysis.helps import Helps
+    from ..analysis.comparison.captures import Reading, diff_captures
+    from ..analysis.sessions.helps import Helps
 
     outcome = Outcome()
     with suppress(NothingToSay), open_sink(output, [s.path for s in (*runs.a, *runs.b)]) as sink:

@@ -29,8 +29,8 @@ from .output import NothingToSay, open_sink
 from .progress import show_progress
 
 if TYPE_CHECKING:
-    from ..analysis.helps import Helps
     from ..analysis.select import Selector
+    from ..analysis.sessions.helps import Helps
     from ..decode.settings import DecodeSettings
 
 
@@ -63,7 +63,7 @@ def flows(
     comes with what speaks for it and with the probability that it is right; where two are alike,
     both are named.  Give all captures of one moment at once, from as many points as there are.
     """
-    from ..analysis.flows import flows as analyse
+    from ..analysis.sessions.flows import flows as analyse
 
     outcome = Outcome()
     with suppress(NothingToSay), open_sink(output, [spec.path for spec in inputs.specs]) as sink:

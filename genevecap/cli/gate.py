@@ -15,7 +15,7 @@ from .options import gather
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from ..analysis.capture_diff_results import FindingChange
+    from ..analysis.comparison.results import FindingChange
     from ..analysis.results import FindingSummary
     from .messages import Outcome
 

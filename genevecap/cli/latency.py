@@ -28,8 +28,8 @@ from .output import NothingToSay, open_sink
 from .progress import show_progress
 
 if TYPE_CHECKING:
-    from ..analysis.helps import Helps
     from ..analysis.select import Selector
+    from ..analysis.sessions.helps import Helps
     from ..decode.settings import DecodeSettings
 
 _NS = 10**9
@@ -73,7 +73,7 @@ def latency(
     hop, leg and direction: packets, losses, time (with the 95 % interval of its median) and the
     octets that the packet grew by.
     """
-    from ..analysis.latency import latency as analyse
+    from ..analysis.hops.latency import latency as analyse
 
     outcome = Outcome()
     with suppress(NothingToSay), open_sink(output, [spec.path for spec in inputs.specs]) as sink:

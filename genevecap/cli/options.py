@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..analysis.helps import Helps
+from ..analysis.sessions.helps import Helps
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

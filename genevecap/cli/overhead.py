@@ -63,7 +63,7 @@ def overhead(
     packet at each point, fragments, ICMP messages that something was too big and whether the
     sender obeyed, MSS that do not fit, and black holes.
     """
-    from ..analysis.overhead import overhead as analyse
+    from ..analysis.costs.overhead import overhead as analyse
 
     outcome = Outcome()
     with suppress(NothingToSay), open_sink(output, [spec.path for spec in inputs.specs]) as sink:

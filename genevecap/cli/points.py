@@ -16,7 +16,7 @@ from .output import NothingToSay, open_sink, output_style
 from .progress import show_progress
 
 if TYPE_CHECKING:
-    from ..analysis.point_listing import PointsResult
+    from ..analysis.points.listing import PointsResult
     from ..decode.settings import DecodeSettings
 
 
@@ -45,7 +45,7 @@ def points(
     are put on their nodes.  Where that is wrong or unknown, a manifest says it: write one, correct
     it, and give it to --points of this and every other command.
     """
-    from ..analysis.point_listing import list_points
+    from ..analysis.points.listing import list_points
 
     if as_manifest and output.format != "table":
         raise UsageError(f"--manifest writes TOML: leave --format {output.format} out")

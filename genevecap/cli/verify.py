@@ -16,7 +16,7 @@ from .output import is_terminal, open_sink, output_style
 from .progress import show_progress
 
 if TYPE_CHECKING:
-    from ..analysis.verify import Verification
+    from ..analysis.verification.verify import Verification
     from ..decode.settings import DecodeSettings
 
 
@@ -38,7 +38,7 @@ def verify(inputs: Inputs, settings: DecodeSettings, output: OutputChoice) -> Ex
     tshark must be installed.  It reads some hundred packets a second, so give it an excerpt of a
     large capture.  Files only: tshark and genevecap both read the capture themselves.
     """
-    from ..analysis.verify import Verification
+    from ..analysis.verification.verify import Verification
 
     outcome = Outcome()
     quiet = output.path is not None or not is_terminal(sys.stdout)

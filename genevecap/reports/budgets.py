@@ -10,7 +10,7 @@ from .layout import Style
 from .text import duration, printable, shorten
 
 if TYPE_CHECKING:
-    from ..analysis.flow_results import SessionSummary, Timing
+    from ..analysis.sessions.results import SessionSummary, Timing
 
 _WAITS = 6
 

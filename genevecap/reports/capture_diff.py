@@ -11,8 +11,8 @@ from .machine import Row, fields
 from .text import count, duration, plural, printable
 
 if TYPE_CHECKING:
-    from ..analysis.bootstrap import QuantileDifference
-    from ..analysis.capture_diff_results import (
+    from ..analysis.comparison.bootstrap import QuantileDifference
+    from ..analysis.comparison.results import (
         CaptureDiff,
         HopDifference,
         SegmentDifference,

@@ -11,7 +11,7 @@ from .machine import Row, fields
 from .text import count, duration, plural, printable, shorten, size
 
 if TYPE_CHECKING:
-    from ..analysis.encapsulation_results import Encapsulation, EncapsulationDiff
+    from ..analysis.comparison.encapsulation_results import Encapsulation, EncapsulationDiff
 
 SCHEMA = "genevecap/diff-encapsulation/1"
 

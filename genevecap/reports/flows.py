@@ -16,12 +16,7 @@ from .machine import Row, fields, finding_row, flat_finding
 from .text import cells, count, duration, plural, printable, shorten, size
 
 if TYPE_CHECKING:
-    from ..analysis.flow_results import (
-        BypassSummary,
-        FlowsResult,
-        LegSummary,
-        SessionSummary,
-    )
+    from ..analysis.sessions.results import BypassSummary, FlowsResult, LegSummary, SessionSummary
 
 SCHEMA = "genevecap/flows/1"
 

@@ -17,7 +17,7 @@ from .text import cells, count, duration, moment, plural, printable, shorten
 
 if TYPE_CHECKING:
     from ..analysis.clock import ClockSegment
-    from ..analysis.hop_results import Hop, LatencyResult
+    from ..analysis.hops.results import Hop, LatencyResult
 
 SCHEMA = "genevecap/latency/1"
 

@@ -10,7 +10,7 @@ from .layout import Column, Style, table
 from .text import count, plural
 
 if TYPE_CHECKING:
-    from ..analysis.flow_results import FlowsResult
+    from ..analysis.sessions.results import FlowsResult
 
 
 def lines(result: FlowsResult, style: Style) -> Iterator[str]:

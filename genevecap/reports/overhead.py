@@ -12,7 +12,7 @@ from .machine import Row, fields
 from .text import cells, count, plural, printable, shorten, size
 
 if TYPE_CHECKING:
-    from ..analysis.overhead_results import LayerOverhead, MtuFlow, OverheadResult, PointMtu
+    from ..analysis.costs.results import LayerOverhead, MtuFlow, OverheadResult, PointMtu
 
 SCHEMA = "genevecap/overhead/1"
 

@@ -12,8 +12,8 @@ from .machine import Row
 from .text import count, plural, printable
 
 if TYPE_CHECKING:
-    from ..analysis.point_listing import PointsResult
-    from ..analysis.roles import PointRole
+    from ..analysis.points.listing import PointsResult
+    from ..analysis.points.roles import PointRole
 
 POINTS_SCHEMA = "genevecap/points/1"
 

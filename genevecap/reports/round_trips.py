@@ -10,7 +10,7 @@ from .layout import Column, Style, table
 from .text import count, duration, printable
 
 if TYPE_CHECKING:
-    from ..analysis.hop_results import RoundTrip
+    from ..analysis.hops.results import RoundTrip
 
 
 def round_trip_lines(trips: Sequence[RoundTrip], style: Style) -> list[str]:

@@ -11,7 +11,7 @@ from .machine import Row
 from .text import count, plural, printable, shorten
 
 if TYPE_CHECKING:
-    from ..analysis.verify import CaptureAgreement, Difference, Verification
+    from ..analysis.verification.verify import CaptureAgreement, Difference, Verification
 
 VERIFY_SCHEMA = "genevecap/verify/1"
 

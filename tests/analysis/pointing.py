@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from genevecap.analysis.inputs import Inputs
-from genevecap.analysis.roles import PointRole, RoleSigns
+from genevecap.analysis.points.roles import PointRole, RoleSigns
 from genevecap.analysis.select import Selector
 from genevecap.capture.points import PointTable
 from genevecap.capture.spec import CaptureSpec

@@ -7,10 +7,10 @@ from array import array
 
 import pytest
 
-from genevecap.analysis.billing import bills
-from genevecap.analysis.shapes import Leg, Level, Shape, Sighting, TunnelShape
+from genevecap.analysis.costs.billing import bills
+from genevecap.analysis.costs.shapes import Leg, Level, Shape, Sighting, TunnelShape
+from genevecap.analysis.costs.traffic import Traffic
 from genevecap.analysis.super_packets import SegmentCounts
-from genevecap.analysis.traffic import Traffic
 from genevecap.decode.layers import Layer
 from tests.build import packets as p
 from tests.properties.decoders import batch_of, decode_all, readable_decoder

@@ -6,8 +6,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genevecap.analysis.bootstrap import MEDIAN, NEEDED_SESSIONS, P99, compare, quantile_of
-from genevecap.analysis.session_times import KEPT_TIMES, SessionTimes, Times, pooled
+from genevecap.analysis.comparison.bootstrap import (
+    MEDIAN,
+    NEEDED_SESSIONS,
+    P99,
+    compare,
+    quantile_of,
+)
+from genevecap.analysis.hops.session_times import KEPT_TIMES, SessionTimes, Times, pooled
 
 US = 1_000
 

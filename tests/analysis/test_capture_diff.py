@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""capture_diff, capture_diff_results and hop_pairs: two runs compared."""
+"""analysis/comparison: two runs compared."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 import genevecap
-from genevecap.analysis.bootstrap import MEDIAN, compare
-from genevecap.analysis.capture_diff import diff_captures
-from genevecap.analysis.capture_diff_results import CaptureDiff, HopDifference
-from genevecap.analysis.hop_pairs import RunHops, compare_hops, compare_times
-from genevecap.analysis.hop_results import Hop
-from genevecap.analysis.hops import name_of
+from genevecap.analysis.comparison.bootstrap import MEDIAN, compare
+from genevecap.analysis.comparison.captures import diff_captures
+from genevecap.analysis.comparison.hop_pairs import RunHops, compare_hops, compare_times
+from genevecap.analysis.comparison.results import CaptureDiff, HopDifference
+from genevecap.analysis.hops.latency import latency, latency_by_session
+from genevecap.analysis.hops.results import Hop
+from genevecap.analysis.hops.table import name_of
 from genevecap.analysis.inputs import Inputs
-from genevecap.analysis.latency import latency, latency_by_session
 from genevecap.capture.spec import CaptureSpec
 from tests.build.captures import pcap
 from tests.build.journeys import ACK, PSH, SYN, Journeys, Segment

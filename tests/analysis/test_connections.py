@@ -22,10 +22,10 @@ from genevecap.analysis.connections import (
     connection_tracker,
 )
 from genevecap.analysis.content import MAX_STRETCHES, PRIME, head
-from genevecap.analysis.flows import flows
+from genevecap.analysis.hops.latency import latency
 from genevecap.analysis.inputs import Inputs
-from genevecap.analysis.latency import latency
 from genevecap.analysis.select import Selector
+from genevecap.analysis.sessions.flows import flows
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode.settings import DecodeSettings
 from tests.properties.decoders import batch_of, decode_all, frames_of, kernel_decoder, mutated

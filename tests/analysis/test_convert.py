@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import genevecap
-from genevecap.analysis.encapsulation import diff_encapsulations
+from genevecap.analysis.comparison.encapsulation import diff_encapsulations
 from genevecap.capture.spec import CaptureSpec
 from genevecap.errors import UnreadableCapture, UsageError
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from genevecap.analysis.encapsulation import (
+from genevecap.analysis.comparison.encapsulation import (
     IMIX,
     STANDARD_SIZES,
     Parcel,
@@ -16,8 +16,11 @@ from genevecap.analysis.encapsulation import (
     features,
     split,
 )
-from genevecap.analysis.encapsulation_hops import encapsulation_hops
-from genevecap.analysis.encapsulation_results import EncapsulationDiff, ObservedEncapsulation
+from genevecap.analysis.comparison.encapsulation_hops import encapsulation_hops
+from genevecap.analysis.comparison.encapsulation_results import (
+    EncapsulationDiff,
+    ObservedEncapsulation,
+)
 from genevecap.analysis.select import Selector
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import DecodeSettings

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from genevecap.analysis.billing import LegBill
-from genevecap.analysis.hbone_account import HboneAccount
+from genevecap.analysis.costs.billing import LegBill
+from genevecap.analysis.costs.hbone_account import HboneAccount
+from genevecap.analysis.costs.overhead import OverheadCounter, overhead
+from genevecap.analysis.costs.shapes import Leg
 from genevecap.analysis.inputs import Inputs, read_into
-from genevecap.analysis.overhead import OverheadCounter, overhead
 from genevecap.analysis.select import Selector
-from genevecap.analysis.shapes import Leg
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import DecodeSettings
 from tests.conftest import SHARED

@@ -10,9 +10,9 @@ from collections import defaultdict
 import pytest
 
 from genevecap.addresses import address_text
-from genevecap.analysis.hbone_bytes import HboneMeter
+from genevecap.analysis.costs.hbone_bytes import HboneMeter
+from genevecap.analysis.costs.overhead import OverheadCounter
 from genevecap.analysis.inputs import Inputs, read_into
-from genevecap.analysis.overhead import OverheadCounter
 from genevecap.analysis.select import Selector
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import DecodeSettings

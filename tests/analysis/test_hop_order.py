@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 
 from genevecap.analysis.clock import ClockSegment, HostClock
-from genevecap.analysis.hop_order import chains, in_travel_order
-from genevecap.analysis.hop_results import Hop, LatencyResult, Matching, RoundTrip
+from genevecap.analysis.hops.order import chains, in_travel_order
+from genevecap.analysis.hops.results import Hop, LatencyResult, Matching, RoundTrip
 from genevecap.reports import latency as report
 from genevecap.reports.layout import Style
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genevecap.analysis import identity
-from genevecap.analysis.identity import Matcher
-from genevecap.analysis.latency import latency
+from genevecap.analysis.hops import identity
+from genevecap.analysis.hops.identity import Matcher
+from genevecap.analysis.hops.latency import latency
 from genevecap.capture.spec import CaptureSpec
 from tests.build.journeys import ACK, FIN, PSH, RST, START_NS, SYN, Journeys, Segment
 

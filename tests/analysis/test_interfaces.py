@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from genevecap.analysis.interfaces import ifindex, is_ztunnel_pod, known_interface, named
+from genevecap.analysis.points.interfaces import ifindex, is_ztunnel_pod, known_interface, named
 from genevecap.capture.points import PointTable
 from genevecap.capture.spec import CaptureSpec
 

@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 
-from genevecap.analysis.latency import latency
+from genevecap.analysis.hops.latency import latency
 from genevecap.capture.spec import CaptureSpec
 from tests.conftest import SHARED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from genevecap.analysis.latency import latency
+from genevecap.analysis.hops.latency import latency
 from genevecap.capture.spec import CaptureSpec
 from tests.build.journeys import ACK, PSH, SYN, Journeys, Segment
 

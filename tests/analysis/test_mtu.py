@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from genevecap.analysis.mtu import Sending
-from genevecap.analysis.mtu_points import is_black_hole
-from genevecap.analysis.overhead import overhead
+from genevecap.analysis.costs.mtu import Sending
+from genevecap.analysis.costs.mtu_points import is_black_hole
+from genevecap.analysis.costs.overhead import overhead
 from genevecap.capture.spec import CaptureSpec
 from tests.build import captures as c
 from tests.build import packets as p

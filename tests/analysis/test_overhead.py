@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from genevecap.analysis.overhead import overhead
-from genevecap.analysis.overhead_layers import spread
-from genevecap.analysis.overhead_results import Spread
+from genevecap.analysis.costs.layers import spread
+from genevecap.analysis.costs.overhead import overhead
+from genevecap.analysis.costs.results import Spread
 from genevecap.analysis.results import Problem
 from genevecap.capture.spec import CaptureSpec
 from tests.build import captures as c

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genevecap.addresses import parse_address
-from genevecap.analysis.point_traffic import is_unicast
-from genevecap.analysis.signs import FIRST_FRAMES, MOST_POINTS, SYNS_KEPT
+from genevecap.analysis.points.signs import FIRST_FRAMES, MOST_POINTS, SYNS_KEPT
+from genevecap.analysis.points.traffic import is_unicast
 from genevecap.capture.manifest import Manifest
 from genevecap.capture.points import PointTable
 from tests.analysis.pointing import (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from genevecap.analysis.inputs import Inputs
-from genevecap.analysis.roles import PointRole, RoleSigns
+from genevecap.analysis.points.roles import PointRole, RoleSigns
 from genevecap.analysis.select import Selector
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import DecodeSettings

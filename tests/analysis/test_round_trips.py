@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from genevecap.analysis import round_trips
-from genevecap.analysis.latency import latency
+from genevecap.analysis.hops import round_trips
+from genevecap.analysis.hops.latency import latency
 from genevecap.capture.spec import CaptureSpec
 from genevecap.reports.layout import Style
 from genevecap.reports.round_trips import round_trip_lines

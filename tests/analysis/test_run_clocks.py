@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from genevecap.analysis.helps import Helps
-from genevecap.analysis.latency import latency
+from genevecap.analysis.hops.latency import latency
+from genevecap.analysis.sessions.helps import Helps
 from genevecap.capture.manifest import Manifest
 from genevecap.capture.spec import CaptureSpec
 from genevecap.errors import NotEnoughData, UsageError

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from genevecap.analysis.hops.sidebyside import SideBySide
 from genevecap.analysis.inputs import Inputs
 from genevecap.analysis.select import Selector
-from genevecap.analysis.sidebyside import SideBySide
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import DecodeSettings
 from tests.build.captures import Pcapng

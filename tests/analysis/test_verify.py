@@ -13,10 +13,12 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from genevecap.analysis import tshark, verify, verify_tshark
+from genevecap.analysis import tshark
 from genevecap.analysis.results import InnerRow, OptionRow, PacketRow, TunnelRow
-from genevecap.analysis.verify_compare import FIELDS, compare, time_ns
-from genevecap.analysis.verify_reading import IpReading, Reading, TunnelReading
+from genevecap.analysis.verification import tshark as verify_tshark
+from genevecap.analysis.verification import verify
+from genevecap.analysis.verification.compare import FIELDS, compare, time_ns
+from genevecap.analysis.verification.reading import IpReading, Reading, TunnelReading
 from genevecap.capture.spec import CaptureSpec
 from genevecap.cli.main import main
 from genevecap.decode.settings import DecodeSettings

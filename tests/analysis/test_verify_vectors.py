@@ -10,7 +10,7 @@ from collections import defaultdict
 import pytest
 
 from genevecap.analysis.packets import packets
-from genevecap.analysis.verify import GAVE_UP, Verification, _Tally
+from genevecap.analysis.verification.verify import GAVE_UP, Verification, _Tally
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import DecodeSettings
 from genevecap.decode.detail import detail

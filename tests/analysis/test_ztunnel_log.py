@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from genevecap.analysis.ztunnel_log import LogPeer, read_line, read_log
+from genevecap.analysis.sessions.ztunnel_log import LogPeer, read_line, read_log
 from genevecap.errors import UnreadableCapture
 from tests.conftest import SHARED
 

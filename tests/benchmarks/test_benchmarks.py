@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from genevecap.analysis.latency import latency
+from genevecap.analysis.hops.latency import latency
 from genevecap.analysis.summary import inspect
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import decoder_name

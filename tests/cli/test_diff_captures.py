@@ -120,7 +120,7 @@ def test_an_interrupt_ends_it(run, samples, monkeypatch):
     assert (done.exit_code, done.stdout) == (130, "")
     monkeypatch.undo()
     # The second reading of the first run is side by side.
-    monkeypatch.setattr("genevecap.analysis.latency.SideBySide.pieces", stop)
+    monkeypatch.setattr("genevecap.analysis.hops.latency.SideBySide.pieces", stop)
     monkeypatch.chdir(samples)
     done = run(IPTABLES, IN_POD, "--same-clock")
     assert done.exit_code == 130
@@ -169,7 +169,7 @@ def test_a_finding_that_appeared_fails_the_run_where_asked_to(run, samples, tmp_
 
 @pytest.mark.parametrize(("change", "code"), [("appeared", 1), ("went", 0)])
 def test_only_what_appeared_is_judged(change, code):
-    from genevecap.analysis.capture_diff_results import CaptureDiff, FindingChange
+    from genevecap.analysis.comparison.results import CaptureDiff, FindingChange
     from genevecap.cli.gate import Gate
     from genevecap.cli.messages import Outcome
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 from click.testing import CliRunner
 
-from genevecap.analysis.helps import Helps
+from genevecap.analysis.sessions.helps import Helps
 from genevecap.cli.options import help_options
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from genevecap.analysis.flows import flows
-from genevecap.analysis.latency import latency
-from genevecap.analysis.overhead import overhead
+from genevecap.analysis.costs.overhead import overhead
+from genevecap.analysis.hops.latency import latency
+from genevecap.analysis.sessions.flows import flows
 from genevecap.analysis.summary import inspect
 from genevecap.capture.spec import CaptureSpec, on_one_clock
 from genevecap.errors import GenevecapError

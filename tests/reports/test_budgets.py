@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from genevecap.analysis.flow_results import SegmentTime, SessionSummary, Timing
+from genevecap.analysis.sessions.results import SegmentTime, SessionSummary, Timing
 from genevecap.reports.budgets import budgets, sure
 from genevecap.reports.layout import Style
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from genevecap.analysis.flow_results import FlowsResult, Found
+from genevecap.analysis.sessions.results import FlowsResult, Found
 from genevecap.reports.layout import Style
 from genevecap.reports.no_sessions import lines, packets, reason
 

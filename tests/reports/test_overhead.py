@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from genevecap.analysis.overhead_results import (
+from genevecap.analysis.costs.results import (
     LayerOverhead,
     MtuFlow,
     MtuSum,

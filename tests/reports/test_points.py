@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genevecap.analysis.point_listing import PointsResult
-from genevecap.analysis.roles import PointRole
+from genevecap.analysis.points.listing import PointsResult
+from genevecap.analysis.points.roles import PointRole
 from genevecap.capture.manifest import Manifest
 from genevecap.capture.roles import Role
 from genevecap.reports.layout import Style

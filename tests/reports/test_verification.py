@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from genevecap.analysis.verify import CaptureAgreement, Difference, FieldAgreement
+from genevecap.analysis.verification.verify import CaptureAgreement, Difference, FieldAgreement
 from genevecap.cli import main as cli
 from genevecap.reports.layout import Style
 from genevecap.reports.verification import verify_document, verify_lines

@@ -10,13 +10,13 @@ from itertools import accumulate
 
 from ...capture.points import Point
 from ..connections import Endpoint
-from ..flow_results import BypassSummary
 from ..grouping import Connection
 from ..hbone.results import HboneReading
 from ..linking.legs import endpoint_address
-from ..roles import PointRole
+from ..points.roles import PointRole
 from ..sessions.draft import text
 from ..sessions.drafts import Drafts
+from ..sessions.results import BypassSummary
 
 Span = tuple[int, int]
 """From when to when, on the common clock."""

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from ..findings.noted import Noted
-from ..hop_results import Hop
+from ..hops.results import Hop
+from ..hops.session_times import Times
 from ..rows import Array, starts
-from ..session_times import Times
 
 SLOW_NS = 10_000_000
 """Fifty times what the real ztunnel took in steady state on the recorded sets (0.15 to 0.2 ms)."""

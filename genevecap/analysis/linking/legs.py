@@ -22,8 +22,8 @@ from ...ambient.iptables_geneve import INBOUND_VNI, OUTBOUND_VNI
 from ...capture.roles import Role
 from ..connections import Endpoint, Half
 from ..grouping import Connection
+from ..points.roles import PointRole
 from ..records import APPLICATION_DATA
-from ..roles import PointRole
 from ..rows import Array
 from .events import HboneRecords, LegEvents, Message, RecordColumns, no_records
 from .likeness import LegContent, StreamContent

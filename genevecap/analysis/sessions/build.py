@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from ..connections import Endpoint
-from ..flow_results import Alternative, LegSummary, SegmentTime, SessionSummary, Timing, Wait
 from ..grouping import Connection
 from ..linking.events import LegEvents
 from ..linking.legs import endpoint_address
 from ..linking.link import Partner
-from ..roles import PointRole
+from ..points.roles import PointRole
 from . import evidence
 from .draft import Draft, text
 from .drafts import NAMED, Drafts
@@ -20,6 +19,7 @@ from .keys import OpenStream
 from .logs import evidence_of
 from .modes import Modes
 from .outcomes import ending
+from .results import Alternative, LegSummary, SegmentTime, SessionSummary, Timing, Wait
 from .timing import by_segment, through_waypoint
 from .waits import handshake, waits_of
 from .waypoint_times import WaypointTimes

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 
 from ...ambient import SNAT_ADDRESSES
 from ...capture.roles import Role
-from ..flow_results import BypassSummary
 from ..grouping import Connection
 from ..linking.legs import Leg, endpoint_address
-from ..roles import PointRole
+from ..points.roles import PointRole
 from .draft import text
 from .mesh import Mesh
+from .results import BypassSummary
 
 _FRAMES = 5
 

@@ -10,8 +10,8 @@ from ...addresses import endpoint_text
 from ..connections import Endpoint
 from ..grouping import Connection
 from ..linking.legs import endpoint_address
-from ..ztunnel_log import LoggedConnection
 from .keys import OpenStream
+from .ztunnel_log import LoggedConnection
 
 if TYPE_CHECKING:
     from .waypoints import Carrier, FirstRequest

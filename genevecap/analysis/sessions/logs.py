@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from ..ztunnel_log import LoggedConnection
+from .ztunnel_log import LoggedConnection
 
 _NEAR_NS = 60_000_000_000
 """How far the log's time and the end of a connection may be apart: clocks differ, and a connection

@@ -12,7 +12,7 @@ from ...ambient.iptables_geneve import INBOUND_VNI, OUTBOUND_VNI, IptablesGeneve
 from ...capture.roles import Role
 from ..grouping import Connection
 from ..linking.legs import is_redirected
-from ..roles import PointRole
+from ..points.roles import PointRole
 
 
 class Modes:

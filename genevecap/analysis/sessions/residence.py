@@ -19,12 +19,12 @@ import numpy as np
 
 from ..connections import Half
 from ..grouping import Connection
-from ..hop_results import Hop
+from ..hops.results import Hop
+from ..hops.session_times import Times
 from ..linking.events import Kind, LegEvents, Message
 from ..linking.frames import FRAME_BYTES, RECORD_BYTES
-from ..roles import PointRole
+from ..points.roles import PointRole
 from ..rows import Array
-from ..session_times import Times
 from .draft import Draft
 from .drafts import Drafts
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..flow_results import SegmentTime
 from ..linking.events import Kind, LegEvents
 from ..linking.moments import RecordMoments
+from .results import SegmentTime
 
 CLIENT, ZTUNNEL_CLIENT, WIRE = "client-stack", "ztunnel-client", "wire"
 WAYPOINT = "waypoint"

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..flow_results import Wait
 from ..rows import Array, find
+from .results import Wait
 
 if TYPE_CHECKING:
     from ..connections import Half

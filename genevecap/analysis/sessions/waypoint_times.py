@@ -16,7 +16,7 @@ import numpy as np
 from ..linking.events import Kind, RecordColumns
 from ..linking.legs import endpoint_address
 from ..linking.moments import RecordMoments
-from ..roles import PointRole
+from ..points.roles import PointRole
 from .keys import OpenStream
 from .mesh import LinkInputs, Mesh
 from .waypoints import FirstRequest

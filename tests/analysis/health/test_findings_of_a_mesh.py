@@ -22,12 +22,12 @@ import pytest
 
 from genevecap.analysis.findings import rules
 from genevecap.analysis.findings.noted import Noted
-from genevecap.analysis.flows import flows
 from genevecap.analysis.health.slow_proxies import SLOW_NS, note_slow
-from genevecap.analysis.helps import Helps
-from genevecap.analysis.hop_results import Hop
-from genevecap.analysis.latency import latency
-from genevecap.analysis.session_times import Times
+from genevecap.analysis.hops.latency import latency
+from genevecap.analysis.hops.results import Hop
+from genevecap.analysis.hops.session_times import Times
+from genevecap.analysis.sessions.flows import flows
+from genevecap.analysis.sessions.helps import Helps
 from genevecap.analysis.summary import inspect
 from genevecap.capture.manifest import Manifest
 from genevecap.capture.spec import CaptureSpec, on_one_clock

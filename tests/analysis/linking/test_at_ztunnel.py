@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from genevecap.analysis.flows import flows
+from genevecap.analysis.sessions.flows import flows
 from genevecap.capture.spec import CaptureSpec, on_one_clock
 from tests.conftest import ROOT, recorded_set
 

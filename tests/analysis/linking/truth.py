@@ -10,8 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genevecap.analysis.flows import flows
-from genevecap.analysis.helps import Helps
+from genevecap.analysis.sessions.flows import flows
+from genevecap.analysis.sessions.helps import Helps
 from genevecap.capture.spec import CaptureSpec, on_one_clock
 from tests.lab import variants
 

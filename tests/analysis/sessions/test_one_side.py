@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from genevecap.analysis.connections import Endpoint, Half
-from genevecap.analysis.flows import flows
 from genevecap.analysis.grouping import Connection
 from genevecap.analysis.linking.events import HboneRecords, RecordColumns
 from genevecap.analysis.sessions.answers import far_end
+from genevecap.analysis.sessions.flows import flows
 from genevecap.capture.spec import CaptureSpec, on_one_clock
 from tests.analysis.linking.truth import VARIANTS, compare, write_variant
 from tests.conftest import ROOT, recorded_set

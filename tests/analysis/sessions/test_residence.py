@@ -14,10 +14,10 @@ import pytest
 
 from genevecap.analysis.connections import connection_tracker
 from genevecap.analysis.grouping import group
+from genevecap.analysis.hops.latency import latency
 from genevecap.analysis.inputs import Inputs
-from genevecap.analysis.latency import latency
 from genevecap.analysis.linking.legs import Sorter, Views
-from genevecap.analysis.roles import RoleSigns
+from genevecap.analysis.points.roles import RoleSigns
 from genevecap.analysis.select import Selector
 from genevecap.analysis.sessions.drafts import Drafts
 from genevecap.analysis.sessions.keys import Keys

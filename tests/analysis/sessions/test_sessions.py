@@ -12,9 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from genevecap.analysis.flow_results import FlowsResult
-from genevecap.analysis.flows import flows
-from genevecap.analysis.helps import Helps
 from genevecap.analysis.sessions import (
     bypass,
     clocks,
@@ -28,7 +25,10 @@ from genevecap.analysis.sessions import (
     plain,
 )
 from genevecap.analysis.sessions.build import SessionBuilder
-from genevecap.analysis.ztunnel_log import LoggedConnection, LogPeer
+from genevecap.analysis.sessions.flows import flows
+from genevecap.analysis.sessions.helps import Helps
+from genevecap.analysis.sessions.results import FlowsResult
+from genevecap.analysis.sessions.ztunnel_log import LoggedConnection, LogPeer
 from genevecap.capture.spec import CaptureSpec, on_one_clock
 from tests.conftest import ROOT, recorded_set
 

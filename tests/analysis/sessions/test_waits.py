@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from genevecap.analysis.connections import Endpoint, Half
-from genevecap.analysis.flows import flows
 from genevecap.analysis.grouping import Connection
 from genevecap.analysis.linking.events import HboneRecords, RecordColumns
+from genevecap.analysis.sessions.flows import flows
 from genevecap.analysis.sessions.waits import handshake, waits_of
 from genevecap.capture.spec import CaptureSpec, on_one_clock
 from tests.conftest import recorded_set

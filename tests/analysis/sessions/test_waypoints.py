@@ -13,10 +13,10 @@ from statistics import median
 
 import pytest
 
-from genevecap.analysis.flows import Helps, flows
 from genevecap.analysis.hbone import ConnectionId, DataPiece, StreamId
-from genevecap.analysis.latency import latency
+from genevecap.analysis.hops.latency import latency
 from genevecap.analysis.results import FrameRef
+from genevecap.analysis.sessions.flows import Helps, flows
 from genevecap.analysis.sessions.requests import Exchange, Exchanges, pass_on
 from genevecap.capture.spec import CaptureSpec, on_one_clock
 from tests.conftest import ROOT, recorded_set

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`flows`: which way each client connection took through the mesh, as one `FlowsResult`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ...capture.manifest import Manifest
+from ...capture.points import PointTable
+from ...capture.spec import CaptureSpec
+from ...decode import DecodeSettings
+from ..clock.run import run_clocks
+from ..connections import ConnectionTracker, connection_tracker, too_many
+from ..findings.noted import Noted
+from ..grouping import Connection, group
+from ..health.counts import note_port
+from ..health.mesh import note_mesh
+from ..health.seen import MeshSeen, dropping_points
+from ..inputs import Inputs
+from ..linking.legs import Sorter, Views
+from ..points.roles import PointRole, RoleSigns
+from ..progress import Progress
+from ..redirects import SynSightings
+from ..results import AmbientSummary, Problem, Problems
+from ..select import Selector
+from ..summary import ambient_summary, capture_summary, was_read
+from ..tables import SummaryTables, summary_tables
+from . import bypass
+from .build import SessionBuilder
+from .clocks import CommonClock
+from .drafts import Drafts
+from .helps import Helps
+from .keys import Keys
+from .logs import Logs
+from .mesh import Mesh
+from .modes import Modes
+from .results import FlowsResult, Found
+from .waypoints import exchanges_of
+
+
+def flows(
+    specs: Sequence[CaptureSpec],
+    *,
+    settings: DecodeSettings | None = None,
+    selector: Selector | None = None,
+    helps: Helps | None = None,
+    manifest: Manifest | None = None,
+    progress: Progress | None = None,
+    on_problem: Callable[[Problem], None] | None = None,
+) -> FlowsResult:
+    """Read captures and reconstruct the sessions of the mesh.
+
+    helps: keys and logs; keys, and those of Decryption Secrets Blocks, open HBONE through tshark.
+      And what is known of clocks.
+    manifest: what points are, and whose clock stamped them, where that cannot be guessed.
+    An input that cannot be read, or is damaged, is in `problems` (and told to `on_problem` as it
+    is met); the others go on.  An interrupt ends reading, and what was gathered is returned.
+    Where there are several hosts all captures are read twice, first for the clocks.
+    Raises UsageError where the selector cannot be understood, or an assumed clock contradicts the
+    packets or is of no host there is; NotEnoughData as `run_clocks` does; ToolMissing where keys
+    are given and tshark is missing.
+    """
+    helps = helps or Helps()
+    settings, selector = settings or DecodeSettings(), selector or Selector()
+    note = Problems(on_problem)
+
+    def read(tell: Callable[[Problem], None]) -> Inputs:
+        return Inputs(specs, settings, selector, tell, progress, points=PointTable(manifest))
+
+    clocks = run_clocks(read(_say_nothing), helps.clocks).clocks
+    inputs = read(note)
+    reading = _Reading(inputs)
+    interrupted = reading.read()
+    if reading.tracker.passed_over:
+        note(too_many(specs[0].path, reading.tracker.passed_over))
+    ambient = reading.ambient()
+    roles = reading.signs.result()
+    named = [role.role for role in roles]
+    connections = _connections(reading, roles)
+    clock = CommonClock(clocks, [point.host for point in inputs.points.points])
+    views = Views(roles, clock.correct)
+    mesh = Mesh.of(Sorter(roles, connections).sort(connections))
+    exchanges = exchanges_of(mesh)
+    opened = helps.open_hbone(specs, settings, inputs, note, exchanges.take)
+    keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at, exchanges)
+    logs = Logs(helps.logged(note))
+    drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
+    builder = SessionBuilder(drafts, roles, Modes(roles, ambient.mode), clock.uncertainty_ns)
+    sessions = builder.sessions()
+    paths = [state.spec.path for state in inputs.states]
+    around = bypass.find(mesh, drafts.used_direct, roles, paths)
+    noted = Noted()
+    note_port(noted, reading.tables.tunnels(), ambient.mode)
+    note_mesh(
+        noted,
+        MeshSeen(
+            drafts=drafts,
+            connections=connections,
+            roles=roles,
+            bypass=around,
+            paths=paths,
+            opened=opened,
+            dropping=dropping_points(inputs.points.points),
+        ),
+    )
+    return FlowsResult(
+        mode=ambient.mode,
+        mode_evidence=ambient.evidence,
+        captures=tuple(capture_summary(state, named) for state in inputs.states if was_read(state)),
+        clocks=clock.clocks,
+        sessions=tuple(sessions),
+        unlinked_legs=tuple(builder.unlinked()),
+        bypass=tuple(around),
+        found=Found(
+            connections=len(connections),
+            hbone=len(mesh.hbone),
+            outbound=len(mesh.outbound),
+        ),
+        findings=noted.summaries(paths),
+        problems=note.met(),
+        interrupted=interrupted,
+    )
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is gathered while the captures are read."""
+
+    inputs: Inputs
+    tracker: ConnectionTracker = field(default_factory=connection_tracker)
+    tables: SummaryTables = field(default_factory=summary_tables)
+    syns: SynSightings = field(default_factory=SynSightings)
+    signs: RoleSigns = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.signs = RoleSigns(self.inputs.points)
+
+    def read(self) -> bool:
+        """Read everything; return whether an interrupt ended that early."""
+        selecting = bool(self.inputs.selector)
+        try:
+            for batch in self.inputs.batches():
+                rows = self.tables.update(batch.frames, batch.decoded, batch.capture)
+                if rows:
+                    self.syns.update(batch.frames, batch.decoded, rows)
+                self.signs.update(batch, rows)
+                self.tracker.update(batch.frames, batch.decoded, batch.capture, kept=selecting)
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def ambient(self) -> AmbientSummary:
+        """Return which redirect mode the captures show."""
+        tunnels = self.tables.tunnels()
+        return ambient_summary(self.tables, tunnels, self.syns.signs(self.inputs.points.names))
+
+
+def _connections(reading: _Reading, roles: Sequence[PointRole]) -> list[Connection]:
+    """Return all connections; of an interface that was captured twice one capture counts."""
+    twins = {role.index for role in roles if role.twin_of is not None}
+    return group(half for half in reading.tracker.halves() if half.point not in twins)
+
+
+def _say_nothing(_problem: Problem) -> None:
+    """Leave what goes wrong with a capture to the second reading."""
