@@ -106,8 +106,8 @@ def test_later_streams_send_indexed_headers(watched):
 
 def test_refusals_are_headers_and_a_reset_in_one_record(watched):
     for _ in range(2):
-        sock = watched.pair.connect(watched.pair.refused)
-        with sock, pytest.raises(ConnectionResetError):
+        refused = watched.pair.refused
+        with pytest.raises(ConnectionResetError), watched.pair.connect(refused) as sock:
             sock.recv(1)
     assert watched.lengths(up=False)[2:] == [44, 40]
     # Nothing more is said about these streams: SETTINGS ACK and the second CONNECT.
@@ -118,7 +118,7 @@ def test_refusals_are_headers_and_a_reset_in_one_record(watched):
 def test_denials_are_two_bytes_shorter_at_first(tmp_path):
     with Watched(tmp_path, B={"deny": [CLIENT_ID]}) as watched:
         for _ in range(2):
-            with watched.pair.connect() as sock, pytest.raises(ConnectionResetError):
+            with pytest.raises(ConnectionResetError), watched.pair.connect() as sock:
                 sock.recv(1)
         assert watched.lengths(up=False)[2:] == [43, 40]
 
