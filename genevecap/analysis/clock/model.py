@@ -31,8 +31,8 @@ UNKNOWN_NS = int(np.iinfo(np.int64).max)
 """The uncertainty where nothing bounds a clock."""
 
 
-def _bounded(moment_ns: int) -> int:
-    """Return a time as one that int64 holds, with room for differences."""
+def bounded_ns(moment_ns: int) -> int:
+    """Return a time or difference as one that int64 holds, with room for another one."""
     return min(max(moment_ns, -(2**62)), 2**62)
 
 
@@ -174,18 +174,18 @@ class HostClock:
                 f"packets in both directions are needed, or --clock {self.host}=±TIME, "
                 "or --same-clock where one clock stamped all"
             )
-        begins = [_bounded(s.from_ns + s.offset_at(s.from_ns)) for s in self.segments]
+        begins = [bounded_ns(s.from_ns + s.offset_at(s.from_ns)) for s in self.segments]
         # A clock that was set back shows times of the segment before; the later one has them.
         starts = np.minimum.accumulate(np.array(begins, np.int64)[::-1])[::-1]
         index = np.clip(np.searchsorted(starts, times_ns, "right") - 1, 0, len(begins) - 1)
-        shown = np.array([_bounded(s.at_ns + s.offset_ns) for s in self.segments], np.int64)
+        shown = np.array([bounded_ns(s.at_ns + s.offset_ns) for s in self.segments], np.int64)
         return index, times_ns - shown[index]
 
     @staticmethod
     def _beyond(times_ns: Times, segment: ClockSegment, sign: int) -> Floats:
         times_ns = np.clip(times_ns, EARLIEST_NS, LATEST_NS)
         edge = segment.to_ns if sign > 0 else segment.from_ns
-        beyond = sign * (times_ns - _bounded(edge + segment.offset_at(edge)))
+        beyond = sign * (times_ns - bounded_ns(edge + segment.offset_at(edge)))
         return beyond.astype(np.float64)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .geometry import Floats
-from .model import MOST_DRIFT, ClockSegment, Times, bend
+from .model import MOST_DRIFT, ClockSegment, Times, bend, bounded_ns
 
 _TOLERANCE = 0.54
 """The uncertainty that a piece may have, in parts of the width of the range."""
@@ -117,10 +117,10 @@ def _segment(stretch: Stretch, base_ns: int, x: Floats, piece: _Piece) -> ClockS
     at = round((x[piece.first] + x[piece.last]) / 2)
     offset = piece.value + piece.slope * (at - x[piece.first])
     return ClockSegment(
-        from_ns=base_ns + int(x[piece.first]),
-        to_ns=base_ns + int(x[piece.last]),
-        at_ns=base_ns + at,
-        offset_ns=stretch.base_offset_ns + round(offset),
+        from_ns=bounded_ns(base_ns + int(x[piece.first])),
+        to_ns=bounded_ns(base_ns + int(x[piece.last])),
+        at_ns=bounded_ns(base_ns + at),
+        offset_ns=bounded_ns(stretch.base_offset_ns + round(offset)),
         drift_ppm=piece.slope * 1e6,
         uncertainty_ns=int(np.ceil(uncertainty)) + _ROUNDING_NS,
     )
