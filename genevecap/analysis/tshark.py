@@ -84,7 +84,7 @@ def _file_capture() -> type[Any]:
             self,
             stream: asyncio.StreamReader,
             existing_data: bytes,
-            got_first_packet: bool = True,  # noqa: ARG002 - pyshark's interface
+            **_more: bool,
         ) -> tuple[Any, bytes]:
             """Return the next packet; raise EOFError at the end of the output."""
             buffer, looked_at = self._buffer, 0

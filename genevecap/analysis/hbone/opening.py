@@ -22,7 +22,7 @@ from ..select import Selector
 from ..tshark import find_tshark
 from .choice import Chosen, Rank, choose, earliest
 from .keys import KeyLog
-from .recording import Recording, Spool
+from .recording import Recording, Spool, open_spool
 from .results import ConnectionId, HboneReading, OnData
 from .runs import Job, Opener
 from .sightings import Sighting, Tracker
@@ -79,7 +79,10 @@ def open_hbone(
         return HboneReading(opened=(), refused=refused, left_out=found.left_out)
     tshark = find_tshark("opening HBONE")
     try:
-        with tempfile.TemporaryDirectory(prefix="genevecap-") as folder, Spool(folder) as spool:
+        with (
+            tempfile.TemporaryDirectory(prefix="genevecap-") as folder,
+            open_spool(folder) as spool,
+        ):
             jobs = _record(inputs(_pass_over), chosen, spool)
             opener = Opener(folder=Path(folder), keys=keys, tshark=tshark, on_data=on_data)
             opened = opener.open(jobs)

@@ -15,9 +15,10 @@ import os
 import tempfile
 from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import NamedTuple, Self
+from typing import IO, NamedTuple
 
 _FIELDS = 6
 MAX_RECORD_BYTES = (1 << 14) + 256
@@ -46,13 +47,10 @@ class TlsRecord(NamedTuple):
 
 
 class Spool:
-    """Octets on a file without a name; a context manager.
+    """Octets on a file that was opened for it: see `open_spool`."""
 
-    folder: where the file system has room for it.
-    """
-
-    def __init__(self, folder: str) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
         self._end = 0
 
     def append(self, octets: memoryview | bytes) -> int:
@@ -66,11 +64,12 @@ class Spool:
         self._file.flush()
         return os.pread(self._file.fileno(), size, at)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+@contextmanager
+def open_spool(folder: str) -> Iterator[Spool]:
+    """Give a spool on a file without a name, in a folder whose file system has room for it."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        yield Spool(file)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from ...errors import GenevecapError
 from .container import Container, private, write_private
 from .dissection import run_tshark
 from .keys import KeyLog
-from .recording import Recording, Spool, tls_records
+from .recording import Recording, Spool, open_spool, tls_records
 from .results import ConnectionId, OnData, OpenedConnection
 from .streams import ConnectionReader, InnerSink, Tunnel
 
@@ -72,7 +72,7 @@ class Opener:
         Raises GenevecapError where tshark cannot be run at all.
         """
         inside: dict[int, dict[int, OpenedConnection]] = {}
-        with Spool(str(self._folder)) as spool:
+        with open_spool(str(self._folder)) as spool:
             inner: list[_InnerJob] = []
             readers = [
                 ConnectionReader(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from genevecap.analysis.hbone import choice, container, dissection, keys, recording, sightings
 from genevecap.analysis.hbone.container import Container, checksum
 from genevecap.analysis.hbone.keys import KeyLog
-from genevecap.analysis.hbone.recording import Recording, Spool, TlsRecord, tls_records
+from genevecap.analysis.hbone.recording import Recording, TlsRecord, open_spool, tls_records
 from genevecap.analysis.hbone.sightings import Coverage
 from genevecap.analysis.hbone.streams import forwarded_for
 from genevecap.errors import GenevecapError
@@ -169,7 +169,7 @@ def test_octets_are_released_in_order_whatever_the_order_they_came_in(data):
             notes.append((upward, begin, octets[begin : end + overlap]))
     notes = data.draw(st.permutations(notes))
     repeated = data.draw(st.lists(st.sampled_from(notes), max_size=4))
-    with Spool(tempfile.gettempdir()) as spool:
+    with open_spool(tempfile.gettempdir()) as spool:
         kept = Recording(spool)
         for time_ns, (upward, offset, octets) in enumerate([*notes, *repeated]):
             kept.write(upward, offset, octets, time_ns, time_ns + 1)
@@ -198,7 +198,7 @@ def record(kind, size, fill=b"\0"):
 
 def cut_records(*parts):
     troubles: list = []
-    with Spool(tempfile.gettempdir()) as spool:
+    with open_spool(tempfile.gettempdir()) as spool:
         kept = Recording(spool, in_order=True)
         offsets = [0, 0]
         for time_ns, (upward, octets) in enumerate(parts):
