@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -147,8 +148,9 @@ def _print_version(ctx: click.Context) -> None:
 def _never_fail_to_encode() -> None:
     """Let a character that the terminal's encoding lacks appear as an escape, not as a crash."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, ValueError, OSError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # suppressed
+        if isinstance(stream, io.TextIOWrapper):
+            with suppress(ValueError, OSError):
+                stream.reconfigure(errors="backslashreplace")
 
 
 def _say(error: Exception) -> int:

@@ -357,8 +357,8 @@ class OutputChoice:
     """A file; None is standard output."""
 
 
-def _output(*, format: str, output: str | None) -> OutputChoice:  # noqa: A002 - the option's name
-    return OutputChoice(format=format, path=None if output == "-" else output)
+def _output(*, form: str, output: str | None) -> OutputChoice:
+    return OutputChoice(format=form, path=None if output == "-" else output)
 
 
 output_options = gather(
@@ -366,6 +366,7 @@ output_options = gather(
     _output,
     click.option(
         "--format",
+        "form",
         type=click.Choice(FORMATS),
         default="table",
         show_default=True,

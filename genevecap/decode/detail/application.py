@@ -132,7 +132,7 @@ _HTTP_RESPONSE = b"HTTP/1."
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
-def _is_http(payload: bytes, transport: str, ports: Ports) -> bool:  # noqa: ARG001 - one shape
+def _is_http(payload: bytes, transport: str, _ports: Ports) -> bool:
     return transport == "tcp" and payload.startswith((*_METHODS, _HTTP_RESPONSE))
 
 
@@ -174,11 +174,11 @@ def _http_host(payload: bytes) -> str | None:
     return None
 
 
-def _is_http2(payload: bytes, transport: str, ports: Ports) -> bool:  # noqa: ARG001 - one shape
+def _is_http2(payload: bytes, transport: str, _ports: Ports) -> bool:
     return transport == "tcp" and payload.startswith(_HTTP2_PREFACE)
 
 
-def _describe_http2(header: Header, payload: bytes) -> None:  # noqa: ARG001 - one shape
+def _describe_http2(header: Header, _payload: bytes) -> None:
     header.octets("connection_preface", 0, len(_HTTP2_PREFACE), "PRI * HTTP/2.0")
     header.summary = "HTTP/2 connection preface"
 
@@ -212,7 +212,7 @@ _ALPN = 16
 _SUPPORTED_VERSIONS = 43
 
 
-def _is_tls(payload: bytes, transport: str, ports: Ports) -> bool:  # noqa: ARG001 - one shape
+def _is_tls(payload: bytes, transport: str, _ports: Ports) -> bool:
     if transport != "tcp" or len(payload) < _TLS_HEADER_BYTES:
         return False
     kind, version, length = struct.unpack_from(">BHH", payload)

@@ -25,7 +25,7 @@ REST = None
 """Width of a last field that takes whatever octets are left, perhaps none."""
 
 
-def unsigned(number: int, bits: int) -> tuple[Value, str]:  # noqa: ARG001 - one shape for all readers
+def unsigned(number: int, _bits: int) -> tuple[Value, str]:
     """Read a number shown in decimal."""
     return number, str(number)
 
@@ -35,7 +35,7 @@ def hexadecimal(number: int, bits: int) -> tuple[Value, str]:
     return number, f"0x{number:0{(bits + 3) // 4}x}"
 
 
-def flag(number: int, bits: int) -> tuple[Value, str]:  # noqa: ARG001 - as above
+def flag(number: int, _bits: int) -> tuple[Value, str]:
     """Read one bit."""
     return bool(number), "set" if number else "not set"
 
