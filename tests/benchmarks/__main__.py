@@ -90,10 +90,10 @@ def compare(capture: Path, folder: Path, options: argparse.Namespace) -> None:
             frames=options.frames * options.times, aim="<= 64 MB, flat",
         )  # fmt: skip
         measure([larger], 1)
-    hops = latency_program(folder, options)
-    measure([hops], min(options.rounds, ROUNDS_OF_SLOW))
+    hops, sessions = latency_program(folder, options), sessions_program(folder, options)
+    measure([hops, sessions], min(options.rounds, ROUNDS_OF_SLOW))
     print(describe(options, capture))
-    print(table([summary, larger, hops, *starts, *slow, *fast[1:]], summary))
+    print(table([summary, larger, hops, sessions, *starts, *slow, *fast[1:]], summary))
 
 
 def latency_program(folder: Path, options: argparse.Namespace) -> Program:
@@ -102,6 +102,18 @@ def latency_program(folder: Path, options: argparse.Namespace) -> Program:
     return Program(
         name="latency, 5 points", command=genevecap("latency", "--same-clock", *paths),
         frames=options.hops, aim=">= 1 Mpps, bounded by --window",
+    )  # fmt: skip
+
+
+def sessions_program(folder: Path, options: argparse.Namespace) -> Program:
+    """Make captures of ambient sessions, 100 frames each, and the program that reads them."""
+    within = folder / "sessions"
+    within.mkdir()
+    frames = max(options.hops // 2, 200)
+    paths = captures.generate_sessions(within, frames, frames // 100, options.seed)
+    return Program(
+        name="latency, sessions", command=genevecap("latency", "--same-clock", *paths),
+        frames=frames, aim=">= 1 Mpps, 10,000 sessions",
     )  # fmt: skip
 
 

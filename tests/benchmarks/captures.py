@@ -60,3 +60,12 @@ def generate_hops(folder: Path, frames: int, seed: int) -> tuple[Path, Path]:
         [sys.executable, "-m", "tests.benchmarks.generate_hops", *words], cwd=ROOT, check=True
     )
     return folder / "nA.pcapng", folder / "nB.pcapng"
+
+
+def generate_sessions(folder: Path, frames: int, sessions: int, *more: int) -> list[Path]:
+    """Make the captures of ambient sessions, in a process of its own; see `generate_sessions`."""
+    words = [str(folder), *map(str, (frames, sessions, *more))]
+    subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.generate_sessions", *words], cwd=ROOT, check=True
+    )
+    return sorted(folder.glob("*.pcapng"))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -125,15 +126,18 @@ class Truth:
                 key = (points[i], points[i + 1], "forward" if forward else "reverse")
                 both = some[i + 1] >= 0
                 self._lost[key] = self._lost.get(key, 0) + int(((some[i] >= 0) & ~both).sum())
-                elapsed = (some[i + 1] - some[i])[both].astype(np.int32)
-                self._elapsed.setdefault(key, []).append(elapsed)
+                self.note(key, (some[i + 1] - some[i])[both])
+
+    def note(self, key, elapsed):
+        """Add times of a hop: (from, to, direction), of a proxy also kind and phase."""
+        self._elapsed.setdefault(key, []).append(elapsed.astype(np.int32))
 
     def hops(self):
         rows = []
         for key, parts in self._elapsed.items():
             values = np.concatenate(parts)
-            row = dict(zip(("from", "to", "direction"), key, strict=True))
-            row |= {"packets": len(values), "lost": self._lost[key]}
+            row = dict(zip(("from", "to", "direction", "kind", "phase"), key, strict=False))
+            row |= {"packets": len(values), "lost": self._lost.get(key, 0)}
             row |= {"min_ns": int(values.min()), "max_ns": int(values.max())}
             row |= {f"p{q}_ns": int(np.percentile(values, q)) for q in (50, 90, 99)}
             rows.append(row)
@@ -141,7 +145,10 @@ class Truth:
 
 
 class Writer:
-    """One pcapng file, in the order of time; records wait until their time has come."""
+    """One pcapng file, in the order of time; records wait until their time has come.
+
+    `add` takes records, `flush` writes those whose order is settled.
+    """
 
     def __init__(self, path, points):
         w = Pcapng()
@@ -158,29 +165,35 @@ class Writer:
             at = FORWARD.index(f"{node}/{name}")
             seen = np.where(segments.forward, times[at], times[4 - at])
             rows = np.flatnonzero(seen >= 0)
-            frames = _frames(segments, rows, tunnel=name == "eth0", end=at in {0, 4})
-            self._waiting.append((seen[rows], np.full(len(rows), interface), frames))
+            tunnel = name == "eth0"
+            frames = _frames(segments, rows, tunnel=tunnel, end=at in {0, 4})
+            wire_bytes = frames.shape[1] + segments.octets[rows]
+            self.add(seen[rows], interface, frames, wire_bytes)
+
+    def add(self, time_ns, interface, frames, wire_bytes):
+        """Take frames of one captured length, a row each."""
+        self._waiting.append((time_ns, np.full(len(time_ns), interface), frames, wire_bytes))
 
     def flush(self, until_ns):
         """Write what is older than a moment."""
         time_ns = np.concatenate([part[0] for part in self._waiting])
-        size = np.concatenate([np.full(len(t), f.shape[1]) for t, _, f in self._waiting])
-        part = np.concatenate([np.full(len(t), i) for i, (t, _, _) in enumerate(self._waiting)])
-        row = np.concatenate([np.arange(len(t)) for t, _, _ in self._waiting])
+        size = np.concatenate([np.full(len(t), f.shape[1]) for t, _, f, _ in self._waiting])
+        part = np.concatenate([np.full(len(w[0]), i) for i, w in enumerate(self._waiting)])
+        row = np.concatenate([np.arange(len(w[0])) for w in self._waiting])
         order = np.argsort(time_ns, kind="stable")
         order = order[: np.searchsorted(time_ns[order], until_ns)]
         total = BLOCK_BYTES + (size[order] + 3 & ~3)
         offset = np.concatenate(([0], np.cumsum(total)))
         buffer = np.zeros(int(offset[-1]), np.uint8)
         left = []
-        for i, (times, interfaces, frames) in enumerate(self._waiting):
+        for i, waiting in enumerate(self._waiting):
             mine = np.flatnonzero(part[order] == i)
-            blocks = _blocks(times, interfaces, frames, row[order[mine]])
+            blocks = _blocks(*(column[row[order[mine]]] for column in waiting))
             buffer[offset[mine][:, None] + np.arange(blocks.shape[1])] = blocks
-            kept = np.ones(len(times), bool)
+            kept = np.ones(len(waiting[0]), bool)
             kept[row[order[mine]]] = False
             if kept.any():
-                left.append((times[kept], interfaces[kept], frames[kept]))
+                left.append(tuple(column[kept] for column in waiting))
         self._stream.write(buffer.tobytes())
         self._waiting = left
 
@@ -190,57 +203,95 @@ class Writer:
         self._stream.close()
 
 
-def _blocks(times, interfaces, frames, rows):
+def _blocks(times, interfaces, frames, wire_bytes):
     """Enhanced packet blocks."""
     captured = frames.shape[1]
     padded = captured + 3 & ~3
-    blocks = np.zeros((len(rows), BLOCK_BYTES + padded), np.uint8)
-    words = blocks.view("<u4").reshape(len(rows), -1)
+    blocks = np.zeros((len(times), BLOCK_BYTES + padded), np.uint8)
+    words = blocks.view("<u4").reshape(len(times), blocks.shape[1] // 4)
     words[:, 0], words[:, 1], words[:, -1] = 6, BLOCK_BYTES + padded, BLOCK_BYTES + padded
-    words[:, 2] = interfaces[rows]
-    words[:, 3], words[:, 4] = times[rows] >> 32, times[rows] & 0xFFFFFFFF
-    words[:, 5] = captured
-    payload = frames[rows]
-    length = payload[:, captured - 50].astype(np.int64) << 8 | payload[:, captured - 49]
-    words[:, 6] = captured - 52 + length
-    blocks[:, 28 : 28 + captured] = payload
+    words[:, 2] = interfaces
+    words[:, 3], words[:, 4] = times >> 32, times & 0xFFFFFFFF
+    words[:, 5], words[:, 6] = captured, wire_bytes
+    blocks[:, 28 : 28 + captured] = frames
     return blocks
 
 
 def _frames(segments, rows, *, tunnel, end):
     """Frames up to the end of the TCP header."""
-    template = p.ethernet(
-        p.ipv4(p.tcp(b"", options=b"\1\1\x08\x0a" + bytes(8)), 6, "10.244.1.0", "10.244.2.0")
-    )
-    start = 0
-    if tunnel:
-        outer = p.udp(p.vxlan(template, 1), 50000, 4789)
-        template = p.ethernet(p.ipv4(outer, 17, "172.18.0.2", "172.18.0.3"))
-        start = TUNNEL_BYTES - PLAIN_BYTES
-    frames = np.tile(np.frombuffer(template, np.uint8), (len(rows), 1))
-    ip, tcp = start + 14, start + 34
-    length = 52 + segments.octets[rows]
-    _put(frames, ip + 2, length, 2)
-    if tunnel:
-        _put(frames, 16, length + 50, 2)
-        _put(frames, 38, length + 30, 2)
-    frames[:, ip + 8] = 64 if end else 63
     forward = segments.forward[rows]
     client = 0x0AF40100 + segments.client[rows] % 250
-    server = np.full(len(rows), 0x0AF40205)
-    _put(frames, ip + 12, np.where(forward, client, server), 4)
-    _put(frames, ip + 16, np.where(forward, server, client), 4)
-    port, service = segments.port[rows], np.full(len(rows), 15008)
-    _put(frames, tcp, np.where(forward, port, service), 2)
-    _put(frames, tcp + 2, np.where(forward, service, port), 2)
-    _put(frames, tcp + 4, segments.sequence[rows], 4)
-    _put(frames, tcp + 8, segments.acknowledgment[rows], 4)
-    frames[:, tcp + 13] = segments.flags[rows]
-    _put(frames, tcp + 24, segments.stamp[rows], 4)
-    return frames
+    server, service = np.full(len(rows), 0x0AF40205), np.full(len(rows), 15008)
+    port = segments.port[rows]
+    columns = Columns(
+        source=np.where(forward, client, server),
+        destination=np.where(forward, server, client),
+        source_port=np.where(forward, port, service),
+        destination_port=np.where(forward, service, port),
+        sequence=segments.sequence[rows],
+        acknowledgment=segments.acknowledgment[rows],
+        flags=segments.flags[rows],
+        octets=segments.octets[rows],
+        stamp=segments.stamp[rows],
+        echo=np.zeros(len(rows), np.int64),
+    )
+    return columns.frames(tunnel=tunnel, ttl=64 if end else 63)
 
 
-def _put(frames, offset, values, octets):
+@dataclass(kw_only=True)
+class Columns:
+    """TCP segments over IPv4 with time stamps, a row each."""
+
+    source: np.ndarray
+    destination: np.ndarray
+    source_port: np.ndarray
+    destination_port: np.ndarray
+    sequence: np.ndarray
+    acknowledgment: np.ndarray
+    flags: np.ndarray
+    octets: np.ndarray
+    """Of payload."""
+    stamp: np.ndarray
+    echo: np.ndarray
+
+    def take(self, rows):
+        """Some of the rows."""
+        return Columns(**{name: values[rows] for name, values in vars(self).items()})
+
+    def frames(self, *, tunnel, ttl=64, payload=None):
+        """Frames up to the end of the TCP header, in VXLAN or not.
+
+        payload: captured octets of the payload, a row each.
+        """
+        template = p.ethernet(
+            p.ipv4(p.tcp(b"", options=b"\1\1\x08\x0a" + bytes(8)), 6, "10.244.1.0", "10.244.2.0")
+        )
+        start = 0
+        if tunnel:
+            outer = p.udp(p.vxlan(template, 1), 50000, 4789)
+            template = p.ethernet(p.ipv4(outer, 17, "172.18.0.2", "172.18.0.3"))
+            start = TUNNEL_BYTES - PLAIN_BYTES
+        frames = np.tile(np.frombuffer(template, np.uint8), (len(self.source), 1))
+        ip, tcp = start + 14, start + 34
+        length = 52 + self.octets
+        put(frames, ip + 2, length, 2)
+        if tunnel:
+            put(frames, 16, length + 50, 2)
+            put(frames, 38, length + 30, 2)
+        frames[:, ip + 8] = ttl
+        put(frames, ip + 12, self.source, 4)
+        put(frames, ip + 16, self.destination, 4)
+        put(frames, tcp, self.source_port, 2)
+        put(frames, tcp + 2, self.destination_port, 2)
+        put(frames, tcp + 4, self.sequence, 4)
+        put(frames, tcp + 8, self.acknowledgment, 4)
+        frames[:, tcp + 13] = self.flags
+        put(frames, tcp + 24, self.stamp, 4)
+        put(frames, tcp + 28, self.echo, 4)
+        return frames if payload is None else np.concatenate((frames, payload), axis=1)
+
+
+def put(frames, offset, values, octets):
     """Write big-endian numbers into a column."""
     for i in range(octets):
         frames[:, offset + i] = values >> (8 * (octets - 1 - i)) & 0xFF

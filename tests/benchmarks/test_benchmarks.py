@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from genevecap.analysis.hops.latency import latency
+from genevecap.analysis.sessions.flows import flows
 from genevecap.analysis.summary import inspect
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import decoder_name
 
 from . import follow, instructions, kinds
 from .__main__ import main
-from .captures import cut, generate, generate_hops, repeated
+from .captures import cut, generate, generate_hops, generate_sessions, repeated
 from .programs import Program
 
 TINY = ["--frames", "400", "--cut", "100", "--short", "20", "--conversations", "50",
@@ -139,6 +140,42 @@ def test_latency_finds_what_the_generator_knows(tmp_path):
             assert getattr(hop, key) == row[key]
         for key in ("p50_ns", "p90_ns", "p99_ns"):
             assert getattr(hop, key) == pytest.approx(row[key], rel=0.01)
+
+
+@pytest.fixture(scope="module", params=[0, 24])
+def ambient(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sessions")
+    paths = generate_sessions(folder, 15_000, 150, 3, request.param)
+    truth = json.loads((folder / "truth.json").read_text("utf-8"))
+    return [CaptureSpec(path=str(path), name=path.stem, host="one") for path in paths], truth
+
+
+def test_the_generators_sessions_are_linked_right(ambient):
+    specs, truth = ambient
+    result = flows(specs)
+    assert result.mode == "in-pod"
+    assert not result.unlinked_legs
+    assert not result.bypass
+    assert len(result.sessions) == len(truth["sessions"]) == 150
+    for session, ports in zip(result.sessions, truth["sessions"], strict=True):
+        assert (session.kind, session.outcome) == ("hbone", "completed")
+        assert [int(leg.source.rpartition(":")[2]) for leg in session.legs] == ports
+        assert session.confidence > 0.9
+
+
+def test_latency_finds_the_proxies_of_the_generators_sessions(ambient):
+    specs, truth = ambient
+    hops = latency(specs).hops
+    found = {(h.origin, h.to, h.direction, h.phase): h for h in hops}
+    assert len(found) == len(truth["hops"]) == 13
+    for row in truth["hops"]:
+        hop = found[row["from"], row["to"], row["direction"], row.get("phase")]
+        if hop.kind in {"proxy", "server"}:  # a record that may be another's is not measured
+            assert 0.9 * row["packets"] <= hop.packets <= row["packets"]
+            assert hop.p50_ns == pytest.approx(row["p50_ns"], rel=0.05)
+        else:
+            assert (hop.packets, hop.lost) == (row["packets"], 0)
+            assert (hop.min_ns, hop.max_ns) == (row["min_ns"], row["max_ns"])
 
 
 def test_following_is_measured(capture, capsys):
