@@ -4,23 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
-from ..addresses import address_text, parse_address
-from ..ambient import (
-    HBONE_PORT,
-    INBOUND_PLAINTEXT_PORT,
-    OUTBOUND_PORT,
-    SNAT_ADDRESSES,
-    FlowSign,
-    RedirectSign,
-    Signs,
-    TunnelSign,
-    describe,
-    modes,
-    recognise,
-)
+from ..addresses import address_text
 from ..capture.linktypes import link_type_name
 from ..capture.points import PointTable
 from ..capture.roles import Role
@@ -29,14 +15,10 @@ from ..columns import NO_TIME, TUNNEL_NAMES, Stop
 from ..decode import DecodeSettings
 from ..decode.layers import layer_name, protocol_name
 from ..decode.options import class_name, option_name
-from .inputs import Inputs, InputState
-from .partial_checksums import PartialChecksums
+from .inputs import Batch, Inputs, InputState, read_into
 from .points.roles import RoleSigns
 from .progress import Progress
-from .redirects import SynSightings
-from .replays import make_replays, note_replays
 from .results import (
-    AmbientSummary,
     CaptureSummary,
     FlowSummary,
     InspectResult,
@@ -48,18 +30,15 @@ from .results import (
     StopLayerCount,
     TunnelSummary,
 )
-from .run_findings import run_findings
+from .run_counts import RunCounts
 from .select import Selector
-from .tables import FlowCount, SummaryTables, TunnelCount, summary_tables
+from .tables import FlowCount, SummaryTables, TunnelCount
 
 if TYPE_CHECKING:
     from ..capture.manifest import Manifest
-    from .findings.noted import Noted
 
 TOP_FLOWS = 20
 """Flows that `top_flows` lists."""
-
-_SIGN_FLOWS = 1_000
 
 
 def inspect(
@@ -87,49 +66,21 @@ def inspect(
         progress,
         points=PointTable(manifest),
     )
-    tables = summary_tables()
-    syns = SynSightings()
-    syn_checksums = PartialChecksums()
-    replays = make_replays()
-    told: list[Callable[[Noted], None]] = [syn_checksums.note, partial(note_replays, replays)]
-    outer = None
-    if checksums:
-        from .outer_checksums import OuterChecksums
+    counts, signs = RunCounts(inputs, checksums=checksums), RoleSigns(inputs.points)
 
-        outer = OuterChecksums()
-        told.append(outer.note)
-    signs = RoleSigns(inputs.points)
-    interrupted = False
-    try:
-        for batch in inputs.batches():
-            rows = tables.update(batch.frames, batch.decoded, batch.capture)
-            signs.update(batch, rows)
-            if outer is not None:
-                outer.update(batch.frames, batch.decoded, batch.capture)
-            replays.update(batch.frames, batch.decoded, tables.hidden(), batch.capture)
-            if rows:
-                syns.update(batch.frames, batch.decoded, rows)
-                syn_checksums.update(batch.frames, batch.decoded, rows, batch.capture)
-    except KeyboardInterrupt:
-        interrupted = True
-    tunnels = tables.tunnels()
+    def take(batch: Batch) -> None:
+        signs.update(batch, counts.update(batch))
+
+    interrupted = read_into(inputs, take)
+    tables, ambient = counts.tables, counts.ambient()
     roles = [point.role for point in signs.result()]
-    ambient = ambient_summary(tables, tunnels, syns.signs(inputs.points.names))
-    findings = run_findings(
-        tables,
-        tunnels,
-        inputs.states,
-        told,
-        mode=ambient.mode,
-        is_selection=bool(inputs.selector),
-    )
     return InspectResult(
         captures=tuple(capture_summary(state, roles) for state in inputs.states if was_read(state)),
-        tunnels=_tunnels(tunnels),
+        tunnels=_tunnels(counts.tunnels),
         options=_options(tables),
         top_flows=tuple(_flow(flow) for flow in tables.top_flows(TOP_FLOWS)),
         stops=_stops(tables),
-        findings=findings.summaries([state.spec.path for state in inputs.states]),
+        findings=counts.noted(ambient.mode).summaries([state.spec.path for state in inputs.states]),
         ambient=ambient,
         stop_layers=_stop_layers(tables),
         selected_packets=tables.selected(),
@@ -267,71 +218,4 @@ def _stop_layers(tables: SummaryTables) -> tuple[StopLayerCount, ...]:
             stop=Stop(stop.stop).name.lower(), layer=layer_name(stop.layer), packets=stop.packets
         )
         for stop in rows
-    )
-
-
-def ambient_summary(
-    tables: SummaryTables, tunnels: list[TunnelCount], redirects: tuple[RedirectSign, ...]
-) -> AmbientSummary:
-    """Return which redirect mode the counted traffic shows, and why."""
-    by_port = {
-        port: tables.flows_with_port(port, _SIGN_FLOWS)
-        for port in (HBONE_PORT, OUTBOUND_PORT, INBOUND_PLAINTEXT_PORT)
-    }
-    flows = dict.fromkeys(flow for found in by_port.values() for flow in found)
-    snat = [parse_address(text) for text in SNAT_ADDRESSES]
-    mode, evidence = recognise(
-        Signs(
-            tunnels=_tunnel_signs(tunnels),
-            flows=tuple(_flow_sign(flow) for flow in flows),
-            more_flows=frozenset(p for p, found in by_port.items() if len(found) == _SIGN_FLOWS),
-            snat_flows=tuple(
-                _flow_sign(flow)
-                for address in snat
-                for flow in tables.flows_with_address(address, _SIGN_FLOWS)
-            ),
-            redirects=redirects,
-        )
-    )
-    return AmbientSummary(mode=mode, evidence=evidence, description=describe(mode))
-
-
-def _tunnel_signs(tunnels: list[TunnelCount]) -> tuple[TunnelSign, ...]:
-    """Return the tunnels with a redirect mode's VNI, and for each endpoint the largest other one.
-
-    What else such an endpoint gets tells ztunnel from an underlay; one such tunnel is enough.
-    tunnels: largest first.
-    """
-    vnis = {vni for mode in modes().values() for vni in mode.vnis}
-    chosen = [t for t in tunnels if t.vni in vnis]
-    ends = {(t.version, t.destination_hi, t.destination_lo) for t in chosen}
-    others: dict[tuple[int, int, int], TunnelCount] = {}
-    for t in tunnels if ends else ():
-        end = (t.version, t.destination_hi, t.destination_lo)
-        if end in ends and t.vni not in vnis:
-            others.setdefault(end, t)
-    return tuple(_tunnel_sign(t) for t in (*chosen, *others.values()))
-
-
-def _tunnel_sign(t: TunnelCount) -> TunnelSign:
-    return TunnelSign(
-        kind=TUNNEL_NAMES[t.kind],
-        vni=_optional(t.vni),
-        source=address_text(t.version, t.source_hi, t.source_lo),
-        destination=address_text(t.version, t.destination_hi, t.destination_lo),
-        port=_optional(t.port),
-        depth=t.depth,
-        packets=t.packets,
-        packets_with_options=t.option_packets,
-    )
-
-
-def _flow_sign(flow: FlowCount) -> FlowSign:
-    return FlowSign(
-        vni=_optional(flow.vni),
-        source=address_text(flow.version, flow.source_hi, flow.source_lo),
-        destination=address_text(flow.version, flow.destination_hi, flow.destination_lo),
-        source_port=_optional(flow.source_port),
-        destination_port=_optional(flow.destination_port),
-        packets=flow.packets,
     )

@@ -10,6 +10,7 @@ import click
 
 from ..errors import ExitCode
 from ..reports import overhead as report
+from .gate import Gate, finding_options
 from .listed import pieces, table_option
 from .messages import Outcome
 from .options import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     "MSS), or the size of fragments.",
 )
 @table_option(report.TABLES)
+@finding_options
 @selector_options
 @decode_options
 @output_options
@@ -48,6 +50,7 @@ def overhead(
     inputs: Inputs,
     mtu: int | None,
     table: str | None,
+    gate: Gate,
     selector: Selector,
     settings: DecodeSettings,
     output: OutputChoice,
@@ -61,7 +64,7 @@ def overhead(
 
     Then the sum that says which inner MTU is left, and what captures show of it: the largest
     packet at each point, fragments, ICMP messages that something was too big and whether the
-    sender obeyed, MSS that do not fit, and black holes.
+    sender obeyed, MSS that do not fit, and black holes: findings M01 to M04, among all others.
     """
     from ..analysis.costs.overhead import overhead as analyse
 
@@ -79,6 +82,7 @@ def overhead(
             )
         if result.interrupted:
             outcome.add(ExitCode.INTERRUPTED)
+        result = gate.judged(result, outcome)
         if not result.paths:  # nothing of any input could be read
             raise NothingToSay
         sink.pieces(pieces(report, result, table, output))

@@ -12,6 +12,9 @@ from .text import count, plural, printable
 if TYPE_CHECKING:
     from ..analysis.results import FindingSummary
 
+DETAILS = 3
+"""Details of one finding that a report with other tables besides has room for."""
+
 _SEVERITIES = ("error", "warning", "info")
 
 

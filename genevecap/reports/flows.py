@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from . import machine, no_sessions
 from .budgets import budgets, sure
 from .clocks import clock_lines, clock_row
-from .findings import finding_lines, severity_words
+from .findings import DETAILS, finding_lines, severity_words
 from .layout import Column, Style, table
 from .machine import Row, fields, finding_row, flat_finding
 from .text import cells, count, duration, plural, printable, shorten, size
@@ -59,7 +59,6 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
 
 _SHOWN = 20
 _SLOWEST = 8
-_DETAILS = 3
 
 
 # --- rows ------------------------------------------------------------------------------------
@@ -193,7 +192,7 @@ def _whole(result: FlowsResult, style: Style) -> Iterator[str]:
         (
             "Findings",
             severity_words(result.findings),
-            lambda: list(_findings(result, style, _DETAILS)),
+            lambda: list(_findings(result, style, DETAILS)),
         ),
         (
             "Slowest to the first byte",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from . import machine
 from .clocks import clock_row
-from .findings import finding_lines, severity_words
+from .findings import DETAILS, finding_lines, severity_words
 from .flows import session_row
 from .layout import Column, Style, table
 from .machine import Row, fields, finding_row, flat_finding
@@ -86,7 +86,6 @@ _TIMES = ("min_ns", "p50_ns", "p90_ns", "p99_ns", "max_ns", "uncertainty_ns")
 _WAYS_SHOWN = 24
 _HOPS_SHOWN = 40
 _TRIPS_SHOWN = 12
-_DETAILS = 3
 _MOST_SEGMENTS = 10_000
 
 
@@ -216,7 +215,7 @@ def _whole(result: LatencyResult, style: Style) -> Iterator[str]:
     if result.findings:
         yield ""
         yield style.heading("Findings", severity_words(result.findings))
-        yield from _findings(result, style, _DETAILS)
+        yield from _findings(result, style, DETAILS)
     if result.round_trips:
         yield ""
         yield style.heading("Round trips", "from one point to the end that answers, and back")

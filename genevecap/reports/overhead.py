@@ -6,17 +6,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from . import machine
 from .encapsulation import percent
+from .findings import DETAILS, finding_lines, severity_words
 from .layout import Column, Style, table
-from .machine import Row, fields
+from .machine import Row, fields, finding_row, flat_finding
 from .text import cells, count, plural, printable, shorten, size
 
 if TYPE_CHECKING:
-    from ..analysis.costs.results import LayerOverhead, MtuFlow, OverheadResult, PointMtu
+    from ..analysis.costs.results import LayerOverhead, OverheadResult, PointMtu
 
 SCHEMA = "genevecap/overhead/1"
 
-TABLES = ("layers", "mtu", "sums", "vnis", "flows")
+TABLES = ("layers", "mtu", "sums", "vnis", "flows", "findings")
 """Lists that `--table` offers; csv and ndjson give the first one."""
 
 LIMITS = {"sums": 4, "vnis": 5, "flows": 5, "mtu": 12}
@@ -76,6 +78,7 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
         "share",
         "host_only",
     ),
+    "findings": machine.CSV_COLUMNS["findings"],
 }
 
 
@@ -91,12 +94,15 @@ def document(result: OverheadResult, only: str | None = None) -> Row:
         "sums": rows(result, "sums"),
         "vnis": rows(result, "vnis"),
         "flows": rows(result, "flows"),
+        "findings": rows(result, "findings"),
         "interrupted": result.interrupted,
     }
 
 
 def rows(result: OverheadResult, name: str) -> list[Row]:
     """Return one list of the answer as rows with the keys of the JSON document."""
+    if name == "findings":
+        return [finding_row(finding) for finding in result.findings]
     values: Sequence[Any] = getattr(result, name)
     made = [fields(value) for value in values]
     for row in made:
@@ -122,6 +128,8 @@ def csv_rows(result: OverheadResult, name: str) -> Iterator[Row]:
             yield {**row, "flows": len(row["flows"])}
         elif name == "sums":
             yield {**row, "tunnels": " in ".join(reversed(row["tunnels"]))}
+        elif name == "findings":
+            yield flat_finding(row)
         else:
             yield row
 
@@ -149,18 +157,21 @@ def lines(result: OverheadResult, style: Style, only: str | None = None) -> Iter
             yield ""
             yield style.heading(heading, note)
             yield from _top(result, name, style)
-    yield from _trouble(result, style)
+    if result.findings:
+        yield ""
+        yield style.heading("Findings", severity_words(result.findings))
+        yield from _findings(result, style, DETAILS)
 
 
 def _whole(result: OverheadResult, only: str, style: Style) -> Iterator[str]:
     if not getattr(result, only):
         yield style.paint(f"no {only}", "dim")
+    elif only == "findings":
+        yield from _findings(result, style, None)
     elif only == "sums":
         yield from _sums(result, style, len(result.sums))
     else:
         yield from table(*_BUILDERS[only](result), style)
-        if only == "mtu":
-            yield from _trouble(result, style)
 
 
 def _top(result: OverheadResult, name: str, style: Style) -> Iterator[str]:
@@ -350,51 +361,8 @@ def _some(number: int) -> str:
     return count(number) if number else ""
 
 
-def _trouble(result: OverheadResult, style: Style) -> Iterator[str]:
-    """Yield what is wrong with sizes, each flow once, with the points that show it."""
-    found: dict[str, list[str]] = {}
-    for row in result.mtu:
-        for flow in row.flows:
-            found.setdefault(_flow_words(flow), []).append(row.point)
-    if not found:
-        return
-    yield ""
-    yield style.heading("MTU trouble", plural(len(found), "flow"))
-    for words, points in list(found.items())[:_TROUBLES]:
-        where = printable(", ".join(points[:3])) + (
-            f" and {len(points) - 3} more" if len(points) > 3 else ""
-        )
-        yield from style.prose(f"{words} ({where})", "  - ")
-    if len(found) > _TROUBLES:
-        rest = plural(len(found) - _TROUBLES, "flow")
-        yield style.paint(f"… {rest} more (--format json)", "dim")
-
-
-_TROUBLES = 8
-
-
-def _flow_words(flow: MtuFlow) -> str:
-    way = f"{flow.source} > {flow.destination}"
-    if flow.kind == "black-hole":
-        return (
-            f"black hole: {way}: packets of {flow.packet_bytes} octets were sent "
-            f"{flow.packets} times and never arrived, smaller ones did; no ICMP message says why"
-        )
-    if flow.kind == "mss":
-        return (
-            f"MSS: {way} announces {flow.mss}, which makes packets of {flow.packet_bytes} octets "
-            "with their tunnels: more than the link's MTU"
-        )
-    mtu = "an MTU that it does not give"
-    if flow.next_hop_mtu_bytes is not None:
-        mtu = f"MTU {flow.next_hop_mtu_bytes}"
-    heeded = "whether the sender obeyed is not seen"
-    if flow.obeyed is not None:
-        heeded = "the sender obeyed" if flow.obeyed else "the sender did not obey"
-    return (
-        f"too big: {way}: {plural(flow.packets, 'message')} about packets of "
-        f"{flow.packet_bytes} octets, {mtu}: {heeded}"
-    )
+def _findings(result: OverheadResult, style: Style, most: int | None) -> Iterator[str]:
+    return finding_lines(result.findings, style, several=len(result.paths) > 1, most_details=most)
 
 
 _BUILDERS = {"layers": _layers, "mtu": _mtu, "vnis": _vnis, "flows": _flows}

@@ -91,3 +91,12 @@ def test_the_api(samples):
     result = genevecap.overhead(str(samples / GENEVE), mtu_bytes=9000, vnis=(5,))
     assert [each.vni for each in result.vnis] == [5]
     assert {row.mtu_bytes for row in result.mtu} == {9000}
+
+
+def test_findings_fail_a_run_where_that_was_asked(run):
+    assert run(VXLAN, "--fail-on", "M02").exit_code == 1
+    assert run(VXLAN, "--fail-on", "M02", "--ignore", "M02").exit_code == 0
+    document = json.loads(run(VXLAN, "--format", "json", "--ignore", "U01").stdout)
+    codes = [row["code"] for row in document["findings"]]
+    assert "U01" not in codes
+    assert codes[0] == "V08"

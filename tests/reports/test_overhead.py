@@ -17,6 +17,7 @@ from genevecap.analysis.costs.results import (
     Spread,
     Term,
 )
+from genevecap.analysis.results import FindingSummary
 from genevecap.reports.layout import Style
 from genevecap.reports.overhead import lines
 
@@ -77,20 +78,15 @@ def test_no_line_is_wider_than_the_terminal(width):
     assert max(map(len, found.splitlines())) <= max(width, 20)
 
 
-@pytest.mark.parametrize(
-    ("flow", "words"),
-    [
-        (FLOW, "2 messages about packets of 1500 octets, MTU 1450: the sender did not obey"),
-        (replace(FLOW, obeyed=True), "the sender obeyed"),
-        (replace(FLOW, obeyed=None, next_hop_mtu_bytes=None), "is not seen"),
-        (replace(FLOW, kind="black-hole"), "were sent 2 times and never arrived"),
-        (replace(FLOW, kind="mss", mss=1460), "announces 1460"),
-    ],
-)
-def test_troubles(flow, words):
-    assert words in " ".join(text(flow).split())
-
-
-def test_many_troubles():
-    flows = [replace(FLOW, source=f"10.1.0.1:{n}") for n in range(12)]
-    assert "… 4 flows more (--format json)" in text(*flows)
+def test_findings_have_three_details_until_they_are_asked_for():
+    finding = FindingSummary(
+        code="M01", severity="error", message="vanish", packets=5, frames=(), display_filter="tcp",
+        details=tuple(f"flow {n}\x1b" for n in range(5)),
+    )  # fmt: skip
+    found = text(FLOW, findings=(finding,))
+    assert "Findings  1 error" in found
+    assert "flow 2\\x1b" in found
+    assert "flow 3" not in found
+    assert "… 2 more (--table findings)" in found
+    whole = replace(RESULT, findings=(finding,))
+    assert "flow 4" in "\n".join(lines(whole, Style(width=80), "findings"))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...ambient import HBONE_PORT
 from ...capture.manifest import Manifest
@@ -22,6 +22,7 @@ from ..points.roles import RoleSigns
 from ..progress import Progress
 from ..redirects import SynSightings
 from ..results import Problem, Problems
+from ..run_counts import RunCounts
 from ..select import Selector
 from ..super_packets import SegmentCounts
 from .billing import LegBill, bills
@@ -29,6 +30,7 @@ from .hbone_account import HboneAccount
 from .hbone_bytes import HboneMeter
 from .layers import LayerBill, extra_legs, interception_levels, is_hbone
 from .mtu import MtuEvents
+from .mtu_findings import note_mtu
 from .mtu_points import mtu_sums, point_mtus
 from .results import FlowOverhead, OverheadResult, OverheadTotals, VniOverhead
 from .shapes import Leg, Sighting, leg_of
@@ -131,11 +133,19 @@ def overhead(
     inputs = Inputs(
         specs, settings, selector or Selector(), note, progress, points=PointTable(manifest)
     )
-    counter = OverheadCounter(inputs.points, settings)
-    interrupted = read_into(inputs, counter.update)
-    return _Account(counter, inputs.points.names, mtu_bytes).result(
+    counter, counts = OverheadCounter(inputs.points, settings), RunCounts(inputs)
+
+    def take(batch: Batch) -> None:
+        counts.update(batch)
+        counter.update(batch)
+
+    interrupted = read_into(inputs, take)
+    result = _Account(counter, inputs.points.names, mtu_bytes).result(
         inputs.read_paths(), note.met(), interrupted
     )
+    noted = counts.noted(counts.ambient().mode)
+    note_mtu(noted, result.mtu)
+    return replace(result, findings=noted.summaries([s.spec.path for s in inputs.states]))
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..results import Problem
+from ..results import FindingSummary, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +170,7 @@ class OverheadResult:
     vnis: tuple[VniOverhead, ...] = ()
     flows: tuple[FlowOverhead, ...] = ()
     """Those that cost most."""
+    findings: tuple[FindingSummary, ...] = ()
     paths: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     interrupted: bool = False

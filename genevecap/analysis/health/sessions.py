@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of sessions: findings A01, A04 to A07, A09 and A12.
+"""What became of sessions: findings A01, A04 to A07 and A12.
 
 They went around the mesh or came into it in plain text, were refused or denied, or opened HBONE
 although there was some; and callers on the node itself, which are none of the mesh's.
@@ -33,7 +33,6 @@ def note_sessions(noted: Noted, seen: MeshSeen) -> None:
         _note_failure(noted, draft)
         _note_plain(noted, draft)
     _note_needless(noted, seen)
-    _note_node_local(noted, seen)
 
 
 # --- around the mesh, and from the node ------------------------------------------------------
@@ -60,18 +59,6 @@ def _note_plain(noted: Noted, draft: Draft) -> None:
             detail=f"{client} > {text(draft.connection.server)}",
             display_filter=connection_filter(draft.connection),
         )
-
-
-def _note_node_local(noted: Noted, seen: MeshSeen) -> None:
-    for connection in seen.connections:
-        client = endpoint_address(connection.client)
-        if client in SNAT_ADDRESSES:
-            noted.note(
-                "A09",
-                packets=packets_of(connection),
-                frames=first_frames(connection),
-                detail=f"{client} > {text(connection.server)}",
-            )
 
 
 # --- refused and denied ----------------------------------------------------------------------

@@ -12,20 +12,17 @@ from ...capture.spec import CaptureSpec
 from ...decode import DecodeSettings
 from ..clock.run import run_clocks
 from ..connections import ConnectionTracker, connection_tracker, too_many
-from ..findings.noted import Noted
 from ..grouping import Connection, group
-from ..health.counts import note_port
 from ..health.mesh import note_mesh
 from ..health.seen import MeshSeen, dropping_points
-from ..inputs import Inputs
+from ..inputs import Batch, Inputs, read_into
 from ..linking.legs import Sorter, Views
 from ..points.roles import PointRole, RoleSigns
 from ..progress import Progress
-from ..redirects import SynSightings
-from ..results import AmbientSummary, Problem, Problems
+from ..results import Problem, Problems
+from ..run_counts import RunCounts
 from ..select import Selector
-from ..summary import ambient_summary, capture_summary, was_read
-from ..tables import SummaryTables, summary_tables
+from ..summary import capture_summary, was_read
 from . import bypass
 from .build import SessionBuilder
 from .clocks import CommonClock
@@ -74,7 +71,7 @@ def flows(
     interrupted = reading.read()
     if reading.tracker.passed_over:
         note(too_many(specs[0].path, reading.tracker.passed_over))
-    ambient = reading.ambient()
+    ambient = reading.counts.ambient()
     roles = reading.signs.result()
     named = [role.role for role in roles]
     connections = _connections(reading, roles)
@@ -90,8 +87,7 @@ def flows(
     sessions = builder.sessions()
     paths = [state.spec.path for state in inputs.states]
     around = bypass.find(mesh, drafts.used_direct, roles, paths)
-    noted = Noted()
-    note_port(noted, reading.tables.tunnels(), ambient.mode)
+    noted = reading.counts.noted(ambient.mode)
     note_mesh(
         noted,
         MeshSeen(
@@ -129,31 +125,21 @@ class _Reading:
 
     inputs: Inputs
     tracker: ConnectionTracker = field(default_factory=connection_tracker)
-    tables: SummaryTables = field(default_factory=summary_tables)
-    syns: SynSightings = field(default_factory=SynSightings)
+    counts: RunCounts = field(init=False)
     signs: RoleSigns = field(init=False)
 
     def __post_init__(self) -> None:
+        self.counts = RunCounts(self.inputs)
         self.signs = RoleSigns(self.inputs.points)
 
     def read(self) -> bool:
         """Read everything; return whether an interrupt ended that early."""
-        selecting = bool(self.inputs.selector)
-        try:
-            for batch in self.inputs.batches():
-                rows = self.tables.update(batch.frames, batch.decoded, batch.capture)
-                if rows:
-                    self.syns.update(batch.frames, batch.decoded, rows)
-                self.signs.update(batch, rows)
-                self.tracker.update(batch.frames, batch.decoded, batch.capture, kept=selecting)
-        except KeyboardInterrupt:
-            return True
-        return False
+        return read_into(self.inputs, self._take)
 
-    def ambient(self) -> AmbientSummary:
-        """Return which redirect mode the captures show."""
-        tunnels = self.tables.tunnels()
-        return ambient_summary(self.tables, tunnels, self.syns.signs(self.inputs.points.names))
+    def _take(self, batch: Batch) -> None:
+        self.signs.update(batch, self.counts.update(batch))
+        kept = bool(self.inputs.selector)
+        self.tracker.update(batch.frames, batch.decoded, batch.capture, kept=kept)
 
 
 def _connections(reading: _Reading, roles: Sequence[PointRole]) -> list[Connection]:
