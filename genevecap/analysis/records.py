@@ -12,15 +12,18 @@ from __future__ import annotations
 from array import array
 from typing import NamedTuple
 
-HEADER_BYTES = 5
+from ..decode.tls_records import (
+    APPLICATION_DATA,
+    CHANGE_CIPHER_SPEC,
+    HANDSHAKE,
+    HEADER_BYTES,
+    MAX_CIPHERTEXT_BYTES,
+)
+
 TYPE_OFFSET = 0
 MAJOR_OFFSET = 1
 MINOR_OFFSET = 2
 LENGTH_OFFSET = 3
-
-CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
-MAX_CIPHERTEXT_BYTES = (1 << 14) + 2048
-"""RFC 5246 section 6.2.3; TLS 1.3 allows 256 octets over 2**14 only."""
 
 MAX_PENDING = 64
 """Segments of one direction kept that came before their turn."""

@@ -33,6 +33,7 @@ _CLIENT_HELLO, _SERVER_HELLO = 1, 2
 _FIXED_BYTES = 2 + 32
 _SERVER_NAME, _ALPN, _PRE_SHARED_KEY, _EARLY_DATA = 0, 16, 41, 42
 _SUPPORTED_VERSIONS, _KEY_SHARE = 43, 51
+_HOST_NAME = 0
 _MAX_LISTED = 32
 """Names, versions and shares that are listed of one hello."""
 
@@ -49,8 +50,10 @@ class ClientHello:
     """Of supported_versions (section 4.2.1); without that extension the legacy version."""
     alpn: tuple[bytes, ...] | None = None
     """Protocol names (RFC 7301), None where there was no such extension."""
-    server_name: bool = False
-    """Whether it names a server (RFC 6066 section 3)."""
+    server_names: tuple[bytes, ...] | None = None
+    """Host names (RFC 6066 section 3), None where there was no such extension."""
+    cipher_suites: int = 0
+    """How many it offers."""
     groups: tuple[int, ...] = ()
     """Of its key shares (section 4.2.8)."""
     early_data: bool = False
@@ -113,13 +116,13 @@ def client_hello(record: bytes) -> ClientHello | None:
     octets = _hello(record, _CLIENT_HELLO)
     if octets is None:
         return None
-    whole, legacy = False, 0
+    whole, legacy, suites = False, 0, 0
     found: dict[int, bytes] = {}
     try:
         legacy = octets.number(2)
         octets.take(_FIXED_BYTES - 2)
         octets.vector(1)
-        octets.vector(2)
+        suites = len(octets.vector(2)) // 2
         octets.vector(1)
         found.update(_extensions(octets))  # what comes before a cut stays
         whole = True
@@ -132,7 +135,8 @@ def client_hello(record: bytes) -> ClientHello | None:
         whole=whole,
         versions=versions,
         alpn=_names(found[_ALPN]) if _ALPN in found else None,
-        server_name=_SERVER_NAME in found,
+        server_names=_host_names(found[_SERVER_NAME]) if _SERVER_NAME in found else None,
+        cipher_suites=suites,
         groups=_shares(found.get(_KEY_SHARE, b"")),
         early_data=_EARLY_DATA in found,
     )
@@ -207,6 +211,20 @@ def _names(value: bytes) -> tuple[bytes, ...]:
         octets = _Octets(_Octets(value).vector(2))
         while octets.left and len(names) < _MAX_LISTED:
             names.append(octets.vector(1))
+    except _Cut:
+        pass
+    return tuple(names)
+
+
+def _host_names(value: bytes) -> tuple[bytes, ...]:
+    """Return the host names of a server_name extension."""
+    names: list[bytes] = []
+    try:
+        octets = _Octets(_Octets(value).vector(2))
+        while octets.left and len(names) < _MAX_LISTED:
+            kind, name = octets.number(1), octets.vector(2)
+            if kind == _HOST_NAME:
+                names.append(name)
     except _Cut:
         pass
     return tuple(names)

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 HEADER_BYTES = 5
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
-MOST_BYTES = 2**14 + 256
-"""RFC 8446 section 5.2: length of an encrypted record."""
+MAX_CIPHERTEXT_BYTES = 2**14 + 2048
+"""RFC 5246 section 6.2.3; TLS 1.3 allows 256 octets over 2**14 only (RFC 8446 section 5.2)."""
 
 _MODULUS = 1 << 32
 _HALF = 1 << 31
@@ -108,5 +108,5 @@ def _is_header(octets: bytes) -> bool:
         len(octets) == HEADER_BYTES
         and CHANGE_CIPHER_SPEC <= octets[0] <= APPLICATION_DATA
         and octets[1:3] in _VERSIONS
-        and int.from_bytes(octets[3:5], "big") <= MOST_BYTES
+        and int.from_bytes(octets[3:5], "big") <= MAX_CIPHERTEXT_BYTES
     )

@@ -16,7 +16,8 @@ def test_a_client_hello_as_ztunnel_sends_it():
     hello = client_hello(hellos.client_hello())
     assert hello is not None
     assert (hello.whole, hello.versions, hello.alpn) == (True, (TLS_1_3, TLS_1_2), (b"h2",))
-    assert (hello.server_name, hello.groups, hello.early_data) == (False, (0x1D,), False)
+    assert (hello.server_names, hello.groups, hello.early_data) == (None, (0x1D,), False)
+    assert hello.cipher_suites == 2
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ def test_a_client_hello_as_ztunnel_sends_it():
     [
         ({"alpn": None}, "alpn", None),
         ({"alpn": (b"http/1.1", b"h2")}, "alpn", (b"http/1.1", b"h2")),
-        ({"server_name": b"server.default"}, "server_name", True),
+        ({"server_name": b"server.default"}, "server_names", (b"server.default",)),
         ({"groups": (X25519MLKEM768, 0x1D)}, "groups", (X25519MLKEM768, 0x1D)),
         ({"versions": None}, "versions", (TLS_1_2,)),
         ({"more": hellos.extension(42, b"")}, "early_data", True),

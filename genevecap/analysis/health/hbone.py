@@ -110,7 +110,7 @@ def _unlike_istio(handshake: Handshake) -> Iterator[str]:
     client = handshake.client
     if client is None:
         return
-    if client.server_name:
+    if client.server_names is not None:
         yield "it names a server (SNI)"
     if client.alpn is None:
         if client.whole:

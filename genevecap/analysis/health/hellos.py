@@ -14,16 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ...decode.tls_hellos import ClientHello, ServerHello, client_hello, server_hello
+from ...decode.tls_records import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_BYTES
 from ..connections import Half
 from ..grouping import Connection
-from ..records import (
-    APPLICATION_DATA,
-    CHANGE_CIPHER_SPEC,
-    HANDSHAKE,
-    HEADER_BYTES,
-    Record,
-    RecordReader,
-)
+from ..records import Record, RecordReader
 
 _INNER_BYTES = 1 + 16
 """Content type and tag inside an encrypted record (RFC 8446 section 5.2)."""

@@ -20,10 +20,10 @@ from ...addresses import address_text
 from ...ambient import HBONE_PORT, OUTBOUND_PORT, SNAT_ADDRESSES
 from ...ambient.iptables_geneve import INBOUND_VNI, OUTBOUND_VNI
 from ...capture.roles import Role
+from ...decode.tls_records import APPLICATION_DATA
 from ..connections import Endpoint, Half
 from ..grouping import Connection
 from ..points.roles import PointRole
-from ..records import APPLICATION_DATA
 from ..rows import Array
 from .events import HboneRecords, LegEvents, Message, RecordColumns, no_records
 from .likeness import LegContent, StreamContent

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...decode.tls_records import HEADER_BYTES
 from ..grouping import Connection
 from ..linking.events import HboneRecords
 from ..linking.frames import FRAME_BYTES, RECORD_BYTES
 from ..linking.relay import WRAPPED_BYTES
-from ..records import HEADER_BYTES
 from ..rows import Array
 from .mesh import Address, LinkInputs, Mesh, client_hello_bytes
 

@@ -12,12 +12,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from ...decode.tls_records import HANDSHAKE
 from ..connections import Half
 from ..grouping import Connection
 from ..linking.events import HboneRecords, LegEvents
 from ..linking.legs import Leg, LegRole, Views
 from ..linking.relay import relay
-from ..records import HANDSHAKE
 from ..relays import Relay, by_hellos
 
 Address = tuple[int, int, int]

@@ -13,6 +13,8 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from ..protocols.fields import Header, HeaderCut, LayerDetail, hexadecimal, printable
+from ..tls_hellos import ClientHello, client_hello
+from ..tls_records import HANDSHAKE, HEADER_BYTES, MAX_CIPHERTEXT_BYTES
 from .ike import describe_ike, describe_keep_alive, is_ike, is_keep_alive
 
 if TYPE_CHECKING:
@@ -202,21 +204,13 @@ _TLS_VERSIONS = {
     0x0303: "TLS 1.2",
     0x0304: "TLS 1.3",
 }
-_TLS_HEADER_BYTES = 5
-_TLS_MAX_RECORD = 0x4000 + 2048
-"""RFC 5246 section 6.2.3."""
-_HANDSHAKE = 22
-_CLIENT_HELLO = 1
-_SNI = 0
-_ALPN = 16
-_SUPPORTED_VERSIONS = 43
 
 
 def _is_tls(payload: bytes, transport: str, _ports: Ports) -> bool:
-    if transport != "tcp" or len(payload) < _TLS_HEADER_BYTES:
+    if transport != "tcp" or len(payload) < HEADER_BYTES:
         return False
     kind, version, length = struct.unpack_from(">BHH", payload)
-    return kind in _TLS_TYPES and version in _TLS_VERSIONS and 0 < length <= _TLS_MAX_RECORD
+    return kind in _TLS_TYPES and version in _TLS_VERSIONS and 0 < length <= MAX_CIPHERTEXT_BYTES
 
 
 def _describe_tls(header: Header, payload: bytes) -> None:
@@ -225,71 +219,38 @@ def _describe_tls(header: Header, payload: bytes) -> None:
     while _is_tls(payload[at:], "tcp", (0, 0)) and len(records) < MAX_FACTS:
         kind, _, length = struct.unpack_from(">BHH", payload, at)
         text = _TLS_TYPES[kind]
-        with header.group("record", at, _TLS_HEADER_BYTES + length) as group:
+        with header.group("record", at, HEADER_BYTES + length) as group:
             header.number("content_type", at, 1, _TLS_TYPES)
             header.number("version", at + 1, 2, _TLS_VERSIONS)
             header.number("length", at + 3, 2)
-            body = payload[at + _TLS_HEADER_BYTES : at + _TLS_HEADER_BYTES + length]
-            if kind == _HANDSHAKE and body[:1] == bytes((_CLIENT_HELLO,)):
-                text = _describe_client_hello(header, at + _TLS_HEADER_BYTES, body)
-            elif kind == _HANDSHAKE and body and body[0] in _TLS_HANDSHAKES:
-                text = _TLS_HANDSHAKES[body[0]]
+            record = payload[at : at + HEADER_BYTES + length]
+            hello = client_hello(record)
+            if hello is not None:
+                text = _describe_client_hello(header, at + HEADER_BYTES, hello)
+            elif kind == HANDSHAKE and len(record) > HEADER_BYTES:
+                text = _TLS_HANDSHAKES.get(record[HEADER_BYTES], text)
             group.text = text
         records.append(text)
-        at += _TLS_HEADER_BYTES + length
+        at += HEADER_BYTES + length
     header.summary = "; ".join(records)
 
 
-def _describe_client_hello(header: Header, at: int, body: bytes) -> str:
-    """Describe what a ClientHello says in clear. Returns one line."""
-    import dpkt.ssl
-
+def _describe_client_hello(header: Header, at: int, hello: ClientHello) -> str:
+    """Describe what a ClientHello says in clear, as far as it is there. Returns one line."""
+    names = [name.decode("latin-1") for name in hello.server_names or ()]
+    protocols = [name.decode("latin-1") for name in hello.alpn or ()]
     header.number("handshake_type", at, 1, _TLS_HANDSHAKES)
-    try:
-        hello = dpkt.ssl.TLSHandshake(body).data
-        extensions = dict(hello.extensions)
-        names = _server_names(extensions.get(_SNI, b""))
-        protocols = _protocol_names(extensions.get(_ALPN, b""))
-        versions = _versions(extensions.get(_SUPPORTED_VERSIONS, b""))
-        suites = len(hello.ciphersuites)
-    except Exception:  # noqa: BLE001 - a hello in several segments, or no hello at all
-        return "client hello, not whole"
     _facts(header, "server_name", names)
     _facts(header, "application_protocol", protocols)
-    _facts(header, "supported_version", versions)
-    header.fact("cipher_suites", suites, f"{suites} offered")
-    return ", ".join(["client hello", *names[:1], *protocols[:MAX_FACTS]])
+    _facts(header, "supported_version", [_version(number) for number in hello.versions])
+    if hello.cipher_suites:
+        header.fact("cipher_suites", hello.cipher_suites, f"{hello.cipher_suites} offered")
+    told = ["client hello", *names[:1], *protocols[:MAX_FACTS]]
+    return ", ".join(told if hello.whole else [*told, "not whole"])
 
 
-def _server_names(octets: bytes) -> list[str]:
-    """Return the host names of a server_name extension (RFC 6066 section 3)."""
-    names = []
-    at = 2
-    while at + 3 <= len(octets):
-        kind, length = struct.unpack_from(">BH", octets, at)
-        at += 3
-        if kind == 0:
-            names.append(octets[at : at + length].decode("latin-1"))
-        at += length
-    return names
-
-
-def _protocol_names(octets: bytes) -> list[str]:
-    """Return the names of an ALPN extension (RFC 7301 section 3.1)."""
-    names = []
-    at = 2
-    while at < len(octets):
-        length = octets[at]
-        at += 1
-        names.append(octets[at : at + length].decode("latin-1"))
-        at += length
-    return names
-
-
-def _versions(octets: bytes) -> list[str]:
-    """Return the versions of a supported_versions extension (RFC 8446 section 4.2.1)."""
-    numbers = [int.from_bytes(octets[i : i + 2], "big") for i in range(1, len(octets) - 1, 2)]
-    return [_TLS_VERSIONS.get(number, f"{number:#06x}") for number in numbers]
+def _version(number: int) -> str:
+    return _TLS_VERSIONS.get(number, f"{number:#06x}")
 
 
 _APPLICATIONS: tuple[

@@ -40,12 +40,12 @@ def walk(fields):
 
 
 CLIENT_HELLO = bytes.fromhex(
-    "16 0301 005d"  # handshake record, TLS 1.0, 93 octets
-    "01 000059 0303"
+    "16 0301 0061"  # handshake record, TLS 1.0, 97 octets
+    "01 00005d 0303"
     + "11"
     * 32  # client hello, TLS 1.2, random
     + "00 0002 1301 01 00"  # no session, one cipher suite, no compression
-    "002e"  # extensions
+    "0032"  # extensions
     "0000 0010 000e 00 000b 6578616d706c652e636f6d"  # server_name example.com
     "0010 000e 000c 02 6832 08 687474702f312e31"  # ALPN h2, http/1.1
     "002b 0003 02 0304"  # supported_versions TLS 1.3
@@ -65,6 +65,8 @@ def test_client_hello():
 def test_client_hello_in_several_segments():
     layer = application(over_tcp(CLIENT_HELLO[:50], 443))
     assert layer.summary == "client hello, not whole"
+    layer = application(over_tcp(CLIENT_HELLO[:-1], 443))
+    assert layer.summary == "client hello, example.com, h2, http/1.1, not whole"
 
 
 def test_application_data_is_not_shown():
