@@ -271,6 +271,7 @@ def latency(
     same_clock: bool = False,
     clocks: tuple[str, ...] = (),
     window_ns: int = 10_000_000_000,
+    slow_proxy_ns: int = 10_000_000,
     keylogs: tuple[str, ...] = (),
     ztunnel_logs: tuple[str, ...] = (),
     settings: DecodeSettings | None = None,
@@ -282,6 +283,7 @@ def latency(
     same_clock: one clock stamped all of them, whatever their HOST says.
     clocks: `HOST=±TIME`, as on the command line; without, clocks of several hosts are estimated.
     window_ns: how far apart two sightings of one packet may be.
+    slow_proxy_ns: how long octets may stay in a proxy until that is a finding (A08).
     keylogs, ztunnel_logs: as `flows` takes them; what they tell makes sessions surer.
     manifest: path of the file that the command line takes with `--points`.
     A capture that cannot be read does not raise: see `problems` of the result.
@@ -290,13 +292,14 @@ def latency(
     """
     from .analysis.clock import parse_assumed
     from .analysis.hops import latency as hop_latency
+    from .analysis.hops.limits import Limits
     from .analysis.sessions.helps import Helps
 
     specs = [CaptureSpec.parse(capture) for capture in captures]
     said = _manifest(manifest)
     return hop_latency.latency(
         on_one_clock(specs) if same_clock else specs,
-        window_ns=window_ns,
+        limits=Limits(window_ns=window_ns, slow_proxy_ns=slow_proxy_ns),
         helps=Helps(keylogs=keylogs, ztunnel_logs=ztunnel_logs, clocks=parse_assumed(clocks)),
         settings=settings,
         manifest=said.without_hosts() if said is not None and same_clock else said,

@@ -19,6 +19,7 @@ from .options import (
     Inputs,
     OutputChoice,
     decode_options,
+    gather,
     help_options,
     input_options,
     output_options,
@@ -28,11 +29,44 @@ from .output import NothingToSay, open_sink
 from .progress import show_progress
 
 if TYPE_CHECKING:
+    from ..analysis.hops.limits import Limits
     from ..analysis.select import Selector
     from ..analysis.sessions.helps import Helps
     from ..decode.settings import DecodeSettings
 
 _NS = 10**9
+_NS_PER_MS = 10**6
+
+
+def _limits(*, window_s: float, slow_proxy_ms: float) -> Limits:
+    from ..analysis.hops.limits import Limits
+
+    return Limits(window_ns=round(window_s * _NS), slow_proxy_ns=round(slow_proxy_ms * _NS_PER_MS))
+
+
+limit_options = gather(
+    "limits",
+    _limits,
+    click.option(
+        "--window",
+        "window_s",
+        type=click.FloatRange(0.001, 3600),
+        default=10.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How far apart two sightings of one packet may be. Memory grows with what all captures "
+        "hold in that time; where it would be too much the window is shortened, and that is said.",
+    ),
+    click.option(
+        "--slow-proxy",
+        "slow_proxy_ms",
+        type=click.FloatRange(0, 3_600_000),
+        default=10.0,
+        show_default=True,
+        metavar="MILLISECONDS",
+        help="How long octets may stay in a proxy until that is a finding (A08).",
+    ),
+)
 
 
 @click.command(
@@ -40,16 +74,7 @@ _NS = 10**9
     short_help="Measure the hops between capture points: time, loss, octets added.",
 )
 @input_options
-@click.option(
-    "--window",
-    "window_s",
-    type=click.FloatRange(0.001, 3600),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How far apart two sightings of one packet may be. Memory grows with what all captures "
-    "hold in that time; where it would be too much the window is shortened, and that is said.",
-)
+@limit_options
 @session_options(report.TABLES, "The time budget of every session of the mesh, the slowest first.")
 @finding_options
 @help_options
@@ -58,7 +83,7 @@ _NS = 10**9
 @output_options
 def latency(
     inputs: Inputs,
-    window_s: float,
+    limits: Limits,
     shown: Shown,
     gate: Gate,
     helps: Helps,
@@ -82,7 +107,7 @@ def latency(
                 inputs.specs,
                 settings=settings,
                 selector=selector,
-                window_ns=round(window_s * _NS),
+                limits=limits,
                 helps=helps,
                 manifest=inputs.manifest,
                 progress=progress,

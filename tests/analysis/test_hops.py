@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from genevecap.analysis.hops import identity
 from genevecap.analysis.hops.identity import Matcher
 from genevecap.analysis.hops.latency import latency
+from genevecap.analysis.hops.limits import Limits
 from genevecap.capture.spec import CaptureSpec
 from tests.build.journeys import ACK, FIN, PSH, RST, START_NS, SYN, Journeys, Segment
 
@@ -301,8 +302,8 @@ def test_a_second_sighting_later_than_the_window_is_no_match(tmp_path):
     j.way(0, request(0), ("a", 0), ("b", 3000 * MS))
     path = tmp_path / "x.pcapng"
     j.write(path)
-    assert measure(path, window_ns=2000 * MS).hops == ()
-    assert measure(path, window_ns=4000 * MS).hops[0].p50_ns == 3000 * MS
+    assert measure(path, limits=Limits(window_ns=2000 * MS)).hops == ()
+    assert measure(path, limits=Limits(window_ns=4000 * MS)).hops[0].p50_ns == 3000 * MS
 
 
 def test_the_same_interface_recorded_twice_counts_once(tmp_path):
@@ -326,11 +327,11 @@ def test_more_than_can_be_held(tmp_path, monkeypatch):
     files = [tmp_path / f"{name}.pcapng" for name in "ab"]
     for path in files:
         j.write(path, points=[path.stem])
-    result = measure(*files, window_ns=1000 * MS)
+    result = measure(*files, limits=Limits(window_ns=1000 * MS))
     (hop,) = result.hops
     assert (hop.packets, hop.lost, hop.min_ns) == (29_400, 600, 9 * MS)
     assert result.matching.shortest_window_ns is None
-    cut = measure(*files, window_ns=10_000 * MS)
+    cut = measure(*files, limits=Limits(window_ns=10_000 * MS))
     assert (cut.hops[0].packets, cut.hops[0].lost) == (29_400, 600)
     assert 100 * MS < cut.matching.shortest_window_ns < 3000 * MS
 

@@ -136,10 +136,11 @@ class SlowZtunnel(Rule):
 
     code = "A08"
     severity = "warning"
-    message = "octets stay in ztunnel for more than 10 ms"
+    message = "octets stay long in ztunnel"
     explanation = (
         "From the arrival of octets to their departure ztunnel takes 0.1 to 0.3 ms as a rule. "
-        "Here half of the sessions had none that passed in less than 10 ms. What waits because the "
+        "Here half of the sessions had none that passed in less than the limit (10 ms, or what "
+        "`latency --slow-proxy` says). What waits because the "
         "next connection takes no more meanwhile does not count, for others pass before it; and "
         "the first octets of a connection, which wait until HBONE is open, do not count either."
     )

@@ -17,16 +17,17 @@ from ..hops.results import Hop
 from ..hops.session_times import Times
 from ..rows import Array, starts
 
-SLOW_NS = 10_000_000
-"""Fifty times what the real ztunnel took in steady state on the recorded sets (0.15 to 0.2 ms)."""
 _FEW_SESSIONS = 5
 """Fewer say nothing of a proxy."""
 
 
 def note_slow(
-    noted: Noted, hops: Iterable[tuple[Hop, Times]], namespaces: Mapping[str, str]
+    noted: Noted,
+    hops: Iterable[tuple[Hop, Times]],
+    namespaces: Mapping[str, str],
+    limit_ns: int,
 ) -> None:
-    """Note proxies that half of the sessions passed in no less than `SLOW_NS`.
+    """Note proxies that half of the sessions passed in no less than `limit_ns`.
 
     namespaces: by name of a point; what lies between two of them is no proxy's alone.
     """
@@ -36,14 +37,14 @@ def note_slow(
         if namespaces.get(hop.origin) != namespaces.get(hop.to):
             continue
         quickest = _quickest(times)
-        if len(quickest) < _FEW_SESSIONS or np.median(quickest) <= SLOW_NS:
+        if len(quickest) < _FEW_SESSIONS or np.median(quickest) <= limit_ns:
             continue
         where = f"{hop.origin} to {hop.to}, {hop.leg} {hop.direction}"
         noted.note(
             "A08",
-            packets=int(np.count_nonzero(times.ns > SLOW_NS)),
+            packets=int(np.count_nonzero(times.ns > limit_ns)),
             detail=f"{where}: {np.median(quickest) / 1e6:.1f} ms at the least, in half of "
-            f"{len(quickest)} sessions",
+            f"{len(quickest)} sessions; more than {limit_ns / 1e6:g} ms is too long",
         )
 
 

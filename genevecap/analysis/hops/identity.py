@@ -66,7 +66,6 @@ from .legs import Legs
 from .sidebyside import Piece
 from .sightings import Openings, Sightings
 
-WINDOW_NS = 10_000_000_000
 PASS_ROWS = 3 << 18
 """New sightings that a pass waits for."""
 MAX_HELD = 1 << 20
@@ -105,7 +104,7 @@ class Matcher:
     """Holds sightings until the window has passed, and gives the ways of their packets."""
 
     legs: Legs
-    window_ns: int = WINDOW_NS
+    window_ns: int
     close_ns: int = CLOSE_NS
     """Times nearer than this may be the wrong way round: see `identity_order`."""
     counts: Counts = field(default_factory=Counts)

@@ -42,8 +42,9 @@ from ..sessions.residence import Residence
 from ..sessions.results import SessionSummary
 from ..sessions.waypoints import exchanges_of
 from ..summary import capture_summary
-from .identity import WINDOW_NS, Matcher, Paths
+from .identity import Matcher, Paths
 from .legs import Legs
+from .limits import Limits
 from .order import chains, in_travel_order
 from .results import Hop, LatencyResult, Matching
 from .round_trips import RoundTrips
@@ -58,7 +59,7 @@ def latency(
     *,
     settings: DecodeSettings | None = None,
     selector: Selector | None = None,
-    window_ns: int = WINDOW_NS,
+    limits: Limits | None = None,
     helps: Helps | None = None,
     manifest: Manifest | None = None,
     progress: Progress | None = None,
@@ -80,8 +81,9 @@ def latency(
         manifest,
         progress,
         on_problem,
+        limits or Limits(),
     )
-    return _measure(asked, window_ns)
+    return _measure(asked)
 
 
 def latency_by_session(
@@ -105,7 +107,7 @@ def latency_by_session(
         on_problem,
     )
     times: dict[HopName, Times] = {}
-    return _measure(asked, WINDOW_NS, times), times
+    return _measure(asked, times), times
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class _Asked:
     manifest: Manifest | None
     progress: Progress | None
     on_problem: Callable[[Problem], None] | None
+    limits: Limits = field(default_factory=Limits)
 
     def inputs(self, tell: Callable[[Problem], None]) -> Inputs:
         """Return the inputs, from their beginning."""
@@ -134,14 +137,13 @@ class _Asked:
 
 def _measure(
     asked: _Asked,
-    window_ns: int,
     times: dict[HopName, Times] | None = None,
 ) -> LatencyResult:
     """Read everything; times: gets the times of each hop by session, where that is wanted."""
     note = Problems(asked.on_problem)
     clocks = run_clocks(asked.inputs(_say_nothing), asked.helps.clocks)
     by_session = None if times is None else SessionTimes()
-    run = _Run(asked.inputs(note), window_ns, clocks, by_session)
+    run = _Run(asked.inputs(note), asked.limits.window_ns, clocks, by_session)
     if clocks.may_have_sessions or not all(map(can_be_read_again, asked.specs)):
         run.tracker = connection_tracker()
     interrupted = run.read()
@@ -152,7 +154,9 @@ def _measure(
     known = run.signs.result()
     inside, sessions = run.inside(known, asked, note)
     hops = in_travel_order((*run.hops(), *(hop for hop, _ in inside)))
-    note_slow(run.noted, inside, {role.name: role.namespace for role in known})
+    note_slow(
+        run.noted, inside, {role.name: role.namespace for role in known}, asked.limits.slow_proxy_ns
+    )
     roles = [point.role for point in known]
     if times is not None:
         times.update({} if run.table is None else run.table.times_by_session())

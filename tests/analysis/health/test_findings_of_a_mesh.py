@@ -22,8 +22,9 @@ import pytest
 
 from genevecap.analysis.findings import rules
 from genevecap.analysis.findings.noted import Noted
-from genevecap.analysis.health.slow_proxies import SLOW_NS, note_slow
+from genevecap.analysis.health.slow_proxies import note_slow
 from genevecap.analysis.hops.latency import latency
+from genevecap.analysis.hops.limits import Limits
 from genevecap.analysis.hops.results import Hop
 from genevecap.analysis.hops.session_times import Times
 from genevecap.analysis.sessions.flows import flows
@@ -660,6 +661,7 @@ HOP = Hop(
     measured=True, packets=50, lost=None, min_ns=1, p50_ns=1, p90_ns=1, p99_ns=1,
     max_ns=1, uncertainty_ns=0, added_p50_bytes=None, added_max_bytes=None,
 )  # fmt: skip
+SLOW_NS = Limits().slow_proxy_ns
 SLOW = {session: [SLOW_NS + 1, 5 * SLOW_NS] for session in range(6)}
 
 
@@ -687,13 +689,23 @@ def test_a_slow_proxy(changed, times, slow):
     )
     noted = Noted()
     note_slow(
-        noted, [(replace(HOP, **changed), of_hop)], {"a/lo": "a", "a/eth0": "a", "b/eth0": "b"}
+        noted,
+        [(replace(HOP, **changed), of_hop)],
+        {"a/lo": "a", "a/eth0": "a", "b/eth0": "b"},
+        SLOW_NS,
     )
     found = noted.summaries([])
     assert [finding.code for finding in found] == (["A08"] if slow else [])
     if slow:
         assert found[0].packets == 12
         assert "10.0 ms at the least, in half of 6 sessions" in found[0].details[0]
+
+
+def test_how_long_is_too_long_can_be_said():
+    specs = specs_with_hosts(recorded_set("inpod"))
+    for limit_ns, slow in ((10_000_000, False), (100_000, True)):
+        found = latency(specs, limits=Limits(slow_proxy_ns=limit_ns)).findings
+        assert ("A08" in {f.code for f in found}) == slow
 
 
 @pytest.mark.parametrize("name", SAMPLE_SETS)
