@@ -54,8 +54,9 @@ limit_options = gather(
         default=10.0,
         show_default=True,
         metavar="SECONDS",
-        help="How far apart two sightings of one packet may be. Memory grows with what all captures "
-        "hold in that time; where it would be too much the window is shortened, and that is said.",
+        help="How far apart two sightings of one packet may be. Memory grows with what all "
+        "captures hold in that time; where it would be too much the window is shortened, and that "
+        "is said.",
     ),
     click.option(
         "--slow-proxy",
