@@ -29,6 +29,7 @@ KERNELS = (
     "genevecap.analysis._kernel_replays",
     "genevecap.analysis._kernel_streams",
     "genevecap.analysis._kernel_connections",
+    "genevecap.analysis.linking._kernel_matching",
 )
 
 DIRECTIVES = {"language_level": 3}

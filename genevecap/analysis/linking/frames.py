@@ -41,6 +41,9 @@ _CONNECT_LENGTHS = (40, 320)
 """Lengths of records with a CONNECT: 70 for one without `forwarded`, that repeats another's
 headers, 90 with it, to 295 for Envoy's first."""
 
+LONG_FITS = 0.02
+"""Frames of a size that a record too long to be taken apart is expected to hold."""
+
 MAX_SORTS = 64
 """Lengths told apart when the lengths of CONNECTs are learnt."""
 
@@ -106,6 +109,10 @@ class Frames:
         """Return how many DATA frames of known sizes they are expected to hold."""
         return self._look_up([n for n in self._expected if n.startswith("data ")], lengths)
 
+    def table(self, size: int) -> Array | None:
+        """Return how many DATA frames of a known size contents of 0, 1, 2… octets hold."""
+        return self._expected.get(f"data {size}")
+
     def data_of(self, sizes: Array, lengths: Array) -> Array:
         """Return, row by row, how many DATA frames of that size a record of that length holds."""
         result = np.zeros(len(lengths))
@@ -116,7 +123,8 @@ class Frames:
             # A record too long to be taken apart may hold anything that fits.
             long = lengths[rows] > MAX_COMPOSED_BYTES + RECORD_BYTES
             fits = lengths[rows] >= size + FRAME_BYTES + RECORD_BYTES
-            result[rows] = np.maximum(known, np.where(exact, 1.0, np.where(long & fits, 0.02, 0)))
+            other = np.where(long & fits, LONG_FITS, 0.0)
+            result[rows] = np.maximum(known, np.where(exact, 1.0, other))
         return result
 
 

@@ -27,10 +27,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...kernels import load
 from ..rows import Array
 
+KERNEL = "genevecap.analysis.linking._kernel_matching"
+
 _BINS = 30
-_SHORTEST_NS, _LONGEST_NS = 2e4, 1e9
+_SHORTEST_NS = 2e4
+LONGEST_NS = 1_000_000_000
+"""How far apart an event and its record may be."""
 _SMOOTHING = 1 / 3
 """Counts that every bin has from the start."""
 _RANKS = 81
@@ -59,7 +64,7 @@ def candidates(
     """
     order = np.argsort(record_ns, kind="stable")
     moments = record_ns[order]
-    reach = int(_LONGEST_NS)
+    reach = LONGEST_NS
     if record_follows:
         begin = np.searchsorted(moments, event_ns, "left")
         end = np.minimum(np.searchsorted(moments, event_ns + reach, "right"), begin + most)
@@ -90,11 +95,17 @@ def balance(
     n, m = shape
     room: Array = np.ones(m) if capacity is None else capacity
     v: Array = np.ones(m) if start is None else start
-    for _ in range(_SCALINGS if start is None else _MORE_SCALINGS):
+    scalings = _SCALINGS if start is None else _MORE_SCALINGS
+    kernel = load(KERNEL)
+    if kernel is None:
+        for _ in range(scalings):
+            u = 1.0 / (np.bincount(rows, weights * v[columns], n) + alone)
+            v = room / (np.bincount(columns, weights * u[rows], m) + alone)
+        # Rows last: where one pair has all the weight, the scaling approaches 1 only slowly.
         u = 1.0 / (np.bincount(rows, weights * v[columns], n) + alone)
-        v = room / (np.bincount(columns, weights * u[rows], m) + alone)
-    # Rows last: where one pair has all the weight, the scaling approaches 1 only slowly.
-    u = 1.0 / (np.bincount(rows, weights * v[columns], n) + alone)
+    else:
+        u, v = np.empty(n), np.array(v, np.float64)
+        kernel.balance(rows, columns, weights, u, v, np.array(room, np.float64), alone, scalings)
     scaled: Array = u[rows] * weights * v[columns]
     return scaled, v
 
@@ -122,55 +133,87 @@ def match(pairs: Pairs) -> Array:
 
     The result of each event sums to at most 1.
     """
-    p = pairs
-    if not len(p.row):
+    if not len(pairs.row):
         return np.zeros(0)
+    one, other = fits(pairs)
+    result: Array = (_shares(pairs, one.weights) + _shares(pairs, other.weights)) / 2
+    return result
+
+
+@dataclass(slots=True, kw_only=True)
+class Fit:
+    """What was learnt of pairs: how much likelier true ones are than chance, by each feature."""
+
+    learnt: float
+    """How much likelier true pairs are, on average."""
+    weights: Array
+    """Of the pairs, after balancing."""
+    delay: Array
+    """By bin of `delay_bins`."""
+    rank: Array
+    """By bin of `Ranks.differences`."""
+    sort: Array | None
+    """By sort of record."""
+
+
+def fits(pairs: Pairs) -> tuple[Fit, Fit]:
+    """Return two fits, of which the mean is better than either; there must be a pair."""
+    p = pairs
     delay = np.abs(p.record_ns[p.column] - p.event_ns[p.row])
-    bins = _delay_bins(delay)
+    bins = delay_bins(delay)
+    ranks = Ranks(p.event_ns, p.record_ns)
     soon, any_time = p.weight / (delay + _SOON_NS), p.weight
     # Where it begins decides where learning ends: once near short delays, once without a belief.
     wrong_side = _chance(p, delay)
-    fits = [_learn(p, bins, wrong_side, start / start.max()) for start in (soon, any_time)]
+    found = [_learn(p, bins, ranks, wrong_side, start / start.max()) for start in (soon, any_time)]
     # In a crowd the wrong side of time is another crowd; there all pairs are the better measure.
     among_all: Array = np.bincount(bins, p.weight, _BINS) + 1.0
-    crowd = _learn(p, bins, among_all / among_all.sum(), soon / soon.max())
-    result: Array = (_shares(p, max(fits, key=lambda fit: fit[0])[1]) + _shares(p, crowd[1])) / 2
-    return result
+    crowd = _learn(p, bins, ranks, among_all / among_all.sum(), soon / soon.max())
+    return max(found, key=lambda fit: fit.learnt), crowd
 
 
 def _shares(p: Pairs, weights: Array) -> Array:
     """Return weights as shares of their event's."""
-    total = np.bincount(p.row, weights, len(p.event_ns))
-    shares: Array = weights / np.maximum(total[p.row], 1e-300)
-    return shares
+    return shares(p.row, weights, len(p.event_ns))
 
 
-def _learn(p: Pairs, bins: Array, chance: Array, weights: Array) -> tuple[float, Array]:
-    """Learn delays, ranks and sorts from first weights; return (how much was learnt, weights).
+def shares(rows: Array, weights: Array, n: int) -> Array:
+    """Return weights as shares of their row's, of n rows."""
+    total = np.bincount(rows, weights, n)
+    parts: Array = weights / np.maximum(total[rows], 1e-300)
+    return parts
 
-    What was learnt is measured by how much likelier true pairs are than chance, on average.
-    """
+
+def _learn(p: Pairs, bins: Array, ranks: Ranks, chance: Array, weights: Array) -> Fit:
+    """Learn delays, ranks and sorts from first weights."""
     shape = (len(p.event_ns), len(p.record_ns))
     believed, factors = balance(p.row, p.column, weights, shape, p.capacity)
-    event_order = np.argsort(p.event_ns, kind="stable")
-    record_order = np.argsort(p.record_ns, kind="stable")
-    ratio = np.ones(len(bins))
+    of_rank, of_sort = np.ones(_RANKS), None
     for turn in range(_ROUNDS):
-        ratio = _ratio(bins, believed, _BINS, chance, smooth=True)[bins]
+        of_delay = _ratio(bins, believed, _BINS, chance, smooth=True)
+        ratio = of_delay[bins]
         if turn > 2:
-            ranks = _rank_differences(p, believed, event_order, record_order)
-            by_chance = np.bincount(ranks, p.weight, _RANKS) + 1
-            ratio *= _ratio(ranks, believed, _RANKS, by_chance / by_chance.sum())[ranks]
+            differences = ranks.differences(p.row, p.column, believed)
+            by_chance = np.bincount(differences, p.weight, _RANKS) + 1
+            of_rank = _ratio(differences, believed, _RANKS, by_chance / by_chance.sum())
+            ratio *= of_rank[differences]
         if p.sort is not None:
             sorts = p.sort[p.column]
             size = int(p.sort.max()) + 1
             by_chance = np.bincount(sorts, p.weight, size) + 1
-            ratio *= _ratio(sorts, believed, size, by_chance / by_chance.sum())[sorts]
+            of_sort = _ratio(sorts, believed, size, by_chance / by_chance.sum())
+            ratio *= of_sort[sorts]
         weights = p.weight * ratio
         weights = weights / max(weights.max(), 1e-300)
         believed, factors = balance(p.row, p.column, weights, shape, p.capacity, start=factors)
     learnt = float(np.sum(believed * np.log(ratio)))
-    return learnt, weights * factors[p.column]
+    return Fit(
+        learnt=learnt,
+        weights=weights * factors[p.column],
+        delay=of_delay,
+        rank=of_rank,
+        sort=of_sort,
+    )
 
 
 def _chance(p: Pairs, delay: Array) -> Array:
@@ -185,15 +228,16 @@ def _chance(p: Pairs, delay: Array) -> Array:
     often = np.bincount(p.column, minlength=len(p.record_ns))
     weight = np.bincount(p.column, p.weight, len(p.record_ns)) / np.maximum(often, 1)
     wrong_side = np.abs(p.record_ns[columns] - p.event_ns[rows])
-    counts = np.bincount(_delay_bins(wrong_side), weight[columns], _BINS)
-    own_side = np.bincount(_delay_bins(delay), p.weight, _BINS)
+    counts = np.bincount(delay_bins(wrong_side), weight[columns], _BINS)
+    own_side = np.bincount(delay_bins(delay), p.weight, _BINS)
     chances = counts + own_side * _OWN_SIDE + 1.0
     chance: Array = chances / chances.sum()
     return chance
 
 
-def _delay_bins(delay: Array) -> Array:
-    low, high = np.log10(_SHORTEST_NS), np.log10(_LONGEST_NS)
+def delay_bins(delay: Array) -> Array:
+    """Return a small number for each delay, on a logarithmic scale."""
+    low, high = np.log10(_SHORTEST_NS), np.log10(LONGEST_NS)
     place = (np.log10(np.maximum(delay, 1)) - low) / (high - low) * _BINS
     bins: Array = np.clip(place.astype(np.int64), 0, _BINS - 1)
     return bins
@@ -210,21 +254,35 @@ def _ratio(
     return ratio
 
 
-def _rank_differences(p: Pairs, believed: Array, event_order: Array, record_order: Array) -> Array:
-    """Return the bin of each pair's rank difference, ranks counted in matched partners."""
-    events = _ranks(np.bincount(p.row, believed, len(p.event_ns)), p.event_ns, event_order)
-    records = _ranks(np.bincount(p.column, believed, len(p.record_ns)), p.record_ns, record_order)
-    middle = _RANKS // 2
-    difference = np.round(events[p.row] - records[p.column]).astype(np.int64) + middle
-    bins: Array = np.clip(difference, 0, _RANKS - 1)
-    return bins
+class Ranks:
+    """Ranks of events and records among what is matched."""
+
+    def __init__(self, event_ns: Array, record_ns: Array) -> None:
+        self._events = _Order(event_ns)
+        self._records = _Order(record_ns)
+
+    def differences(self, rows: Array, columns: Array, believed: Array) -> Array:
+        """Return the bin of each pair's rank difference, ranks counted in matched partners."""
+        events = self._events.ranks(rows, believed)
+        records = self._records.ranks(columns, believed)
+        middle = _RANKS // 2
+        difference = np.round(events[rows] - records[columns]).astype(np.int64) + middle
+        bins: Array = np.clip(difference, 0, _RANKS - 1)
+        return bins
 
 
-def _ranks(matched: Array, moments: Array, order: Array) -> Array:
-    """Return how much was matched before each moment; what is near it counts half."""
-    sorted_moments = moments[order]
-    before = np.concatenate([[0.0], np.cumsum(matched[order])])
-    first = before[np.searchsorted(sorted_moments, moments - _TOGETHER_NS, "left")]
-    last = before[np.searchsorted(sorted_moments, moments + _TOGETHER_NS, "right")]
-    ranks: Array = (first + last) / 2
-    return ranks
+class _Order:
+    """Moments in order, and what is near each of them."""
+
+    def __init__(self, moments: Array) -> None:
+        self._order = np.argsort(moments, kind="stable")
+        ordered = moments[self._order]
+        self._first = np.searchsorted(ordered, moments - _TOGETHER_NS, "left")
+        self._last = np.searchsorted(ordered, moments + _TOGETHER_NS, "right")
+
+    def ranks(self, places: Array, believed: Array) -> Array:
+        """Return how much was matched before each moment; what is near it counts half."""
+        matched = np.bincount(places, believed, len(self._order))
+        before = np.concatenate([[0.0], np.cumsum(matched[self._order])])
+        ranks: Array = (before[self._first] + before[self._last]) / 2
+        return ranks

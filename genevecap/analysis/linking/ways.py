@@ -18,21 +18,20 @@ from .events import (
     event_table,
     joined_records,
 )
-from .frames import FRAME_BYTES, READ_BYTES, RECORD_BYTES, Frames, length_sorts
+from .frames import Frames, length_sorts
+from .many import matched
 from .matched import Joined, Matched, join_at_records
-from .matching import Pairs, candidates, match
+from .matching import Pairs, match
 from .moments import RecordMoments
+from .pairing import Pairing, Sizes, common_sizes
 
 _SURPRISE = 3e-3
 """Probability of an event of one leg that has no record which was thought of."""
 
-_KNOWN_SIZES = 24
 _EVER, _NEVER = -(2**62), 2**62
 _CLEAR = 0.7
 """Share of the belief that a record needs to be the one."""
 _POSSIBLE = 0.05
-_MOST_PAIRS = 1 << 21
-"""Pairs of events and records of one address and kind; of more, the nearest are looked at."""
 _LEAST = 1e-4
 """Beliefs below are dropped when events are joined at their records."""
 
@@ -89,7 +88,7 @@ class Ways:
         tables = {(k, s): event_table(self._legs[s], k) for k in Kind for s in (0, 1)}
         for upward in (True, False):
             message = Kind.REQUEST if upward else Kind.RESPONSE
-            frames = Frames(_common_sizes([tables[message, 0], tables[message, 1]]), upward=upward)
+            frames = Frames(common_sizes([tables[message, 0], tables[message, 1]]), upward=upward)
             for kind in Kind:
                 if kind.upward == upward:
                     for side in (0, 1) if kind in _SHARED else (1,):
@@ -114,44 +113,16 @@ class Ways:
             (1, True): records.server_first_ns,
             (1, False): records.server_last_ns,
         }[side, follows]
-        rows, columns = self._candidates(side, table, kind, record_ns, follows=follows)
-        length = records.length[columns]
-        weight, capacity = _sizes(kind, table, rows, length, records.length, frames)
-        likely = weight > 0.01
-        rows, columns, weight = rows[likely], columns[likely], weight[likely]
-        belief = match(
-            Pairs(
-                row=rows,
-                column=columns,
-                weight=weight,
-                event_ns=table.time_ns,
-                record_ns=record_ns,
-                capacity=capacity,
-                sort=length_sorts(records.length) if kind is Kind.OPEN and len(rows) else None,
-            )
-        )
+        of_event = np.array([leg.address for leg in self._legs[side]], np.int64)[table.leg]
+        of_record = np.array([h.address for h in self._hbone], np.int64)[self.owner[kind.upward]]
+        sizes = Sizes.of(kind, table, records.length, frames)
+        events, of_records = (of_event, table.time_ns), (of_record, record_ns)
+        pairing = Pairing(events, of_records, sizes, follows=follows)
+        moments = (table.time_ns, record_ns)
+        sort = length_sorts(records.length) if kind is Kind.OPEN and len(records) else None
+        rows, columns, belief = matched(pairing, moments, sizes.capacity, sort)
         kept = belief > _LEAST
         self._matched[kind, side] = Matched(table, rows[kept], columns[kept], belief[kept])
-
-    def _candidates(
-        self, side: int, table: EventTable, kind: Kind, record_ns: Array, *, follows: bool
-    ) -> tuple[Array, Array]:
-        """Return candidate pairs, address by address."""
-        owner = self.owner[kind.upward]
-        of_event = np.array([leg.address for leg in self._legs[side]], np.int64)[table.leg]
-        of_record = np.array([h.address for h in self._hbone], np.int64)[owner]
-        rows = [np.zeros(0, np.int64)]
-        columns = [np.zeros(0, np.int64)]
-        for address in np.intersect1d(of_event, of_record):
-            events = np.flatnonzero(of_event == address)
-            places = np.flatnonzero(of_record == address)
-            most = int(np.clip(_MOST_PAIRS // max(len(events), 1), 32, 200))
-            row, column = candidates(
-                table.time_ns[events], record_ns[places], record_follows=follows, most=most
-            )
-            rows.append(events[row])
-            columns.append(places[column])
-        return np.concatenate(rows), np.concatenate(columns)
 
     def join(self, rows: Array, columns: Array) -> Shared:
         """Return what the pairs (rows[i], columns[i]) have in common; they are sorted."""
@@ -369,31 +340,3 @@ def _places(table: EventTable, legs: int) -> tuple[Array, Array]:
     """Return where each leg's events begin in the table, and how many it has."""
     count = np.bincount(table.leg, minlength=legs)
     return np.cumsum(count) - count, count
-
-
-def _common_sizes(tables: Sequence[EventTable]) -> list[int]:
-    """Return the sizes of DATA frames that are met most."""
-    sizes = np.concatenate([table.sizes.ravel() for table in tables])
-    values, counts = np.unique(np.minimum(sizes[sizes > 0], READ_BYTES), return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:_KNOWN_SIZES]
-    return [int(value) for value in values[order]]
-
-
-def _sizes(
-    kind: Kind, table: EventTable, rows: Array, length: Array, lengths: Array, frames: Frames
-) -> tuple[Array, Array]:
-    """Return the weight of each pair's size, and how many events each record may have."""
-    if kind is Kind.OPEN:
-        return np.minimum(frames.opens(length), 1), np.maximum(frames.opens(lengths), 1)
-    if kind is Kind.ACCEPT:
-        return np.minimum(frames.oks(length), 1), np.maximum(frames.oks(lengths), 1)
-    if kind in {Kind.CLOSE_UP, Kind.CLOSE_DOWN}:
-        return np.minimum(frames.ends(length), 1), np.maximum(frames.ends(lengths), 1)
-    weight = np.zeros(len(rows))
-    for column in (0, 1):
-        size = table.sizes[rows, column]
-        for read in (READ_BYTES, 1 << 14):
-            whole = np.minimum(size, read)
-            weight = np.maximum(weight, np.minimum(frames.data_of(whole, length), 1))
-    least = FRAME_BYTES + RECORD_BYTES
-    return np.where(length > least, weight, 0), np.maximum(frames.data(lengths), 1)
