@@ -108,7 +108,8 @@ class Chain:
         here = times_ns + ahead
         low, high = band.range_at(here, here)
         low, high = np.where(np.isfinite(low), low, high), np.where(np.isfinite(high), high, low)
-        middle = np.where(np.isfinite(low), (low + high) / 2, 0.0)
+        low, high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
+        middle = (low + high) / 2
         result: Times = ahead + band.base_offset_ns + whole_ns(np.rint(middle))
         return result
 

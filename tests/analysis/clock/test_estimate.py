@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from genevecap.analysis.clock import UNKNOWN_NS, PairSamples, estimate
@@ -356,7 +356,40 @@ FAR_TIMES = st.builds(lambda base, more: base + more, FAR, st.integers(-S, S))
 ENDS = (("a", "b"), ("b", "c"), ("a", "c"))
 
 
+NO_BOUNDS = [
+    [
+        (-1000000548424409, 435717834),
+        (-1000000442949250, -1851979431),
+        (-582544808, -1894094276),
+        (-4611686019186149166, 4611686018821894400),
+    ],
+    [
+        (9223372035374626045, -999999719820269),
+        (295260292, 242306365),
+        (-214704587, -1567694931),
+        (-554424144, -435580723),
+        (697031334, -999999562746681),
+    ],
+    [
+        (1209551273, 476308871),
+        (999999553131043, -9223372035670293482),
+        (-1499980991, 349403945),
+        (-716590666, -9223372035510928998),
+    ],
+    [],
+    [
+        (487486165, -680991607),
+        (-369629291, 4063247671063571799),
+        (990978323, 4611686018422599081),
+        (999999640491298, 437030293),
+    ],
+    [],
+]
+"""Hosts of which nothing bounds the offset from either side."""
+
+
 @settings(max_examples=1000, derandomize=True)
+@example(NO_BOUNDS)
 @given(st.lists(st.lists(st.tuples(FAR_TIMES, FAR_TIMES), max_size=5), min_size=6, max_size=6))
 def test_any_times_of_three_hosts_are_taken(rows):
     columns = [np.array([t[side] for t in part], np.int64) for part in rows for side in (0, 1)]
