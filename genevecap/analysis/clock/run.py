@@ -43,12 +43,12 @@ class RunClocks:
             return None
 
         def correct(time_ns: Array, point: Array) -> Array:
-            result = time_ns
-            for index in np.unique(point).tolist():
+            result = time_ns.copy()
+            for index in np.flatnonzero(np.bincount(point)).tolist():
                 clock = self._of.get(points.points[index].host)
                 if clock is not None:
-                    mine = point == index
-                    result = np.where(mine, clock.to_reference(time_ns), result)
+                    mine = np.flatnonzero(point == index)
+                    result[mine] = clock.to_reference(time_ns[mine])
             return result
 
         return correct

@@ -47,9 +47,17 @@ def travel_order(rows: Sightings, chosen: Array, path: Array, close_ns: int) -> 
 
 
 def _break_ties(rows: Sightings, some: Array, path: Array) -> Array:
-    keys = (-rows.ttl[some].astype(np.int64), -rows.tunnels[some].astype(np.int64))
-    ordered: Array = some[np.lexsort((*keys, rows.time_ns[some], path))]
-    return ordered
+    """Put sightings with one time stamp into order; the others are in order already."""
+    time_ns = rows.time_ns[some]
+    tied = (time_ns[1:] == time_ns[:-1]) & (path[1:] == path[:-1])
+    at = np.flatnonzero(np.append(tied, False) | np.append(False, tied))
+    if not len(at):
+        return some
+    few = some[at]
+    keys = (-rows.ttl[few].astype(np.int64), -rows.tunnels[few].astype(np.int64))
+    some = some.copy()
+    some[at] = few[np.lexsort((*keys, time_ns[at], path[at]))]
+    return some
 
 
 def _follow_most(rows: Sightings, some: Array, path: Array) -> Array:
