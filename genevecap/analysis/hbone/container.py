@@ -32,7 +32,7 @@ _CLIENT_NET = 10 << 24
 _CLIENT_PORT = 49152
 _SERVER = bytes((192, 0, 2, 1))
 """TEST-NET-1 (RFC 5737)."""
-_FIELDS = 6
+_FIELDS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class Origin:
     record_type: int
     record_bytes: int
     """Without its header; 0 of the packets that open a connection."""
+    record_offset: int
+    """Of its first octet in its direction."""
     time_ns: int
     frame: int
 
@@ -92,12 +94,14 @@ class Container:
     def origin(self, packet: int) -> Origin:
         """Return where a packet comes from; packet: its number in the file, from 1."""
         at = (packet - 1) * _FIELDS
-        connection, upward, kind, size, time_ns, frame = self._origins[at : at + _FIELDS]
-        return Origin(connection, bool(upward), kind, size, time_ns, frame)
+        connection, upward, *rest = self._origins[at : at + _FIELDS]
+        return Origin(connection, bool(upward), *rest)
 
     def _note(self, connection: int, upward: bool, octets: bytes, record: TlsRecord) -> None:
         kind, size = (octets[0], len(octets) - 5) if octets else (0, 0)
-        self._origins.extend((connection, upward, kind, size, record.time_ns, record.frame))
+        self._origins.extend(
+            (connection, upward, kind, size, record.offset, record.time_ns, record.frame)
+        )
 
     def _packet(
         self,

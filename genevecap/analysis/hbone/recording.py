@@ -41,6 +41,8 @@ class TlsRecord(NamedTuple):
     """One TLS record with its header, and what completed it."""
 
     upward: bool
+    offset: int
+    """Of its first octet in its direction."""
     octets: bytes
     time_ns: int
     frame: int
@@ -144,6 +146,6 @@ def tls_records(recording: Recording, troubles: list[tuple[bool, str]]) -> Itera
                 break
             if len(buffer) < size:
                 break
-            yield TlsRecord(upward, bytes(buffer[:size]), time_ns, frame)
+            yield TlsRecord(upward, passed[upward], bytes(buffer[:size]), time_ns, frame)
             del buffer[:size]
             passed[upward] += size

@@ -50,6 +50,8 @@ class DataPiece:
     """Of its first octet in the stream's direction."""
     payload: bytes
     """Without padding."""
+    record_offset: int
+    """Where the TLS record that completes it begins, in the direction of the connection."""
     time_ns: int
     """When its last TLS record was complete, at the point that was read."""
     frame: FrameRef

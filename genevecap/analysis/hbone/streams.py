@@ -193,6 +193,7 @@ class ConnectionReader:
                         upward=upward,
                         offset=offset,
                         payload=payload,
+                        record_offset=origin.record_offset,
                         time_ns=origin.time_ns,
                         frame=FrameRef(capture=self._path, frame=origin.frame),
                     )

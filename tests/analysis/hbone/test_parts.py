@@ -214,9 +214,9 @@ def test_records_are_complete_when_their_last_octet_comes():
     )
     assert troubles == []
     assert found == [
-        TlsRecord(True, one, 2, 2),
-        TlsRecord(True, two, 2, 2),
-        TlsRecord(False, two, 3, 3),
+        TlsRecord(True, 0, one, 2, 2),
+        TlsRecord(True, len(one), two, 2, 2),
+        TlsRecord(False, 0, two, 3, 3),
     ]
 
 
@@ -257,7 +257,7 @@ def written(*connections, limit_bytes=1 << 20):
 
 
 def test_each_packet_is_a_record_and_where_it_comes_from_is_kept():
-    records = [TlsRecord(i % 2 == 0, record(23, i), 10**18 + i, 50 + i) for i in range(5)]
+    records = [TlsRecord(i % 2 == 0, 7 * i, record(23, i), 10**18 + i, 50 + i) for i in range(5)]
     made, octets, whole = written(records[:2], [], records)
     assert whole == [True, True, True]
     assert made.packets == 4 + 7
@@ -273,13 +273,14 @@ def test_each_packet_is_a_record_and_where_it_comes_from_is_kept():
             (payload[0], len(payload) - 5) if payload else (0, 0)
         )
     assert [origin.frame for origin in origins[6:]] == [50, 51, 52, 53, 54]
+    assert [origin.record_offset for origin in origins[6:]] == [0, 7, 14, 21, 28]
     assert origins[-1].time_ns == 10**18 + 4
     clients = {bytes(dpkt.ip.IP(packet).src) for _, packet in packets}
     assert len(clients) == 3  # two clients and the server
 
 
 def test_a_connection_ends_at_its_limit():
-    records = [TlsRecord(True, record(23, 95), 1, 1)] * 5
+    records = [TlsRecord(True, 0, record(23, 95), 1, 1)] * 5
     made, _, whole = written(records, limit_bytes=250)
     assert (whole, made.packets) == ([False], 4)
 
@@ -295,7 +296,8 @@ def test_a_private_file_is_never_one_that_is_there(tmp_path):
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not here")
 def test_tshark_finds_checksums_and_sequence_numbers_right(tmp_path):
     path = tmp_path / "a.pcap"
-    path.write_bytes(written([TlsRecord(i % 3 > 0, record(23, 99 * i), i, i) for i in range(9)])[1])
+    records = [TlsRecord(i % 3 > 0, 0, record(23, 99 * i), i, i) for i in range(9)]
+    path.write_bytes(written(records)[1])
     shown = subprocess.run(
         ["tshark", "-r", str(path), "-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE",
          "-T", "fields", "-e", "ip.checksum.status", "-e", "tcp.checksum.status",

@@ -175,6 +175,7 @@ def read(*pieces, most=100):
                 upward=upward,
                 offset=0,
                 payload=payload,
+                record_offset=0,
                 time_ns=time_ns,
                 frame=FrameRef(capture="", frame=1),
             )
