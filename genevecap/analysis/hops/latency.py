@@ -17,6 +17,7 @@ from ..clock.run import RunClocks, can_be_read_again, run_clocks
 from ..connections import ConnectionTracker, connection_tracker, too_many
 from ..findings.noted import Noted
 from ..grouping import group
+from ..hbone.results import DataPiece
 from ..health.mesh import note_mesh
 from ..health.seen import MeshSeen, dropping_points
 from ..health.slow_proxies import note_slow
@@ -32,6 +33,7 @@ from ..select import Selector
 from ..sessions import bypass
 from ..sessions.build import SessionBuilder
 from ..sessions.clocks import CommonClock
+from ..sessions.data_frames import DataFrames
 from ..sessions.drafts import Drafts
 from ..sessions.helps import Helps
 from ..sessions.keys import Keys
@@ -320,17 +322,21 @@ class _Run:
         clock = CommonClock(self.clocks.clocks, [point.host for point in self.inputs.points.points])
         views = Views(roles, clock.correct)
         mesh = Mesh.of(Sorter(roles, connections).sort(connections))
-        if not mesh.hbone or not mesh.inbound:
+        if not mesh.hbone or not (mesh.outbound or mesh.inbound):
             return (), ()
-        exchanges = exchanges_of(mesh)
-        opened = asked.helps.open_hbone(
-            asked.specs, asked.settings, self.inputs, note, exchanges.take
-        )
+        exchanges, frames = exchanges_of(mesh), DataFrames()
+
+        def take(piece: DataPiece) -> None:
+            exchanges.take(piece)
+            frames.take(piece)
+
+        opened = asked.helps.open_hbone(asked.specs, asked.settings, self.inputs, note, take)
         keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at, exchanges)
         logs = Logs(asked.helps.logged(note))
         drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
         builder = SessionBuilder(drafts, roles, Modes(roles, "unknown"), clock.uncertainty_ns)
-        hops, sessions = Residence(drafts, roles).hops(drafts.all()), builder.sessions()
+        residence = Residence(drafts, roles, frames, clock.uncertainty_ns)
+        hops, sessions = residence.hops(drafts.all()), builder.sessions()
         paths = self.paths()
         note_mesh(
             self.noted,

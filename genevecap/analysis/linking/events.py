@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..rows import Array
+from ..rows import Array, Rows
 
 
 class Kind(IntEnum):
@@ -145,7 +145,7 @@ def joined_records(
 
 
 @dataclass(slots=True, kw_only=True)
-class EventTable:
+class EventTable(Rows):
     """All events of one kind of many legs, in columns."""
 
     leg: Array

@@ -82,11 +82,12 @@ class Links:
         return self._ways.owner[upward]
 
     def records_by_turn(
-        self, kind: Kind, outbound: int, inbound: int, hbone: int
-    ) -> dict[int, int]:
-        """Return the first record of each message of a linked pair, by message, where it is sure.
+        self, kind: Kind, outbound: int | None, inbound: int | None, hbone: int
+    ) -> dict[int, dict[int, float]]:
+        """Return the records that each message of a linked pair may begin with, by message.
 
-        Records are numbered as in `columns`.
+        One of the legs may be unknown: then times at the other tell.  Records are numbered as in
+        `columns`; the probabilities of a message add up to 1.
         """
         return self._ways.records_by_turn(kind, outbound, inbound, hbone)
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from ..rows import Array
 from .events import EventTable
-from .frames import READ_BYTES
 
 _BLOCK_ROWS = 1 << 17
 """Rows of a block of a join, but at least one event's."""
@@ -46,12 +45,6 @@ class Matched:
         for turn, record, p in rows:
             result.setdefault(turn, {})[record] = p
         return result
-
-    def is_long(self, leg: int, turn: int) -> bool:
-        """Tell whether a message that has records is longer than what a proxy reads at once."""
-        own = self.row[self._rows_of(leg)]
-        own = own[self.table.turn[own] == turn]
-        return bool((self.table.sizes[own, 1] > READ_BYTES).any())
 
     def records_of(self, leg: int) -> dict[int, float]:
         """Return the records that a leg's first event of this kind may belong to."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from .events import (
     event_table,
     joined_records,
 )
-from .frames import Frames, length_sorts
+from .frames import READ_BYTES, Frames, length_sorts
 from .many import matched
 from .matched import Joined, Matched, join_at_records
 from .matching import Pairs, match
@@ -31,7 +32,9 @@ _SURPRISE = 3e-3
 _EVER, _NEVER = -(2**62), 2**62
 _CLEAR = 0.7
 """Share of the belief that a record needs to be the one."""
-_POSSIBLE = 0.05
+_POSSIBLE = 0.01
+"""Share of the belief that is worth a thought."""
+_FIRST_OF_MANY = 0.05
 _LEAST = 1e-4
 """Beliefs below are dropped when events are joined at their records."""
 
@@ -69,6 +72,7 @@ class Ways:
         self._hbone = hbone
         self._slack_ns = slack_ns
         self._matched: dict[tuple[Kind, int], Matched] = {}
+        self._frames: dict[bool, Frames] = {}
         self._source_of_hbone = np.array([h.source for h in hbone], np.int64)
         self._relayed = np.array(
             [-1 if h.relayed_source is None else h.relayed_source for h in hbone], np.int64
@@ -92,20 +96,29 @@ class Ways:
             for kind in Kind:
                 if kind.upward == upward:
                     for side in (0, 1) if kind in _SHARED else (1,):
-                        self._match(kind, side, tables[kind, side], records[upward], frames)
+                        table = tables[kind, side]
+                        if kind is Kind.REQUEST and side == 0:
+                            # The first request waits for HBONE to open: its time says little of
+                            # its record's.
+                            table = table.take(table.turn > 0)
+                        self._matched[kind, side] = self._match(
+                            kind, side, table, records[upward], frames
+                        )
+            self._frames[upward] = frames
+
+    @cached_property
+    def _first_requests(self) -> Matched:
+        """First requests of outbound legs, by how long HBONE takes to open and its `200` to come.
+
+        That may be learnt where requests are few; where the inbound leg is known it tells more.
+        """
+        table = event_table(self._legs[0], Kind.REQUEST)
+        table = table.take(table.turn == 0)
+        return self._match(Kind.REQUEST, 0, table, self.records[True], self._frames[True])
 
     def _match(
         self, kind: Kind, side: int, table: EventTable, records: RecordColumns, frames: Frames
-    ) -> None:
-        if kind is Kind.REQUEST and side == 0:
-            # The first request waits for HBONE to open: its time says nothing of its record's.
-            later = table.turn > 0
-            table = EventTable(
-                leg=table.leg[later],
-                turn=table.turn[later],
-                time_ns=table.time_ns[later],
-                sizes=table.sizes[later],
-            )
+    ) -> Matched:
         follows = (side == 0) == kind.upward
         record_ns = {
             (0, True): records.client_first_ns,
@@ -122,7 +135,7 @@ class Ways:
         sort = length_sorts(records.length) if kind is Kind.OPEN and len(records) else None
         rows, columns, belief = matched(pairing, moments, sizes.capacity, sort)
         kept = belief > _LEAST
-        self._matched[kind, side] = Matched(table, rows[kept], columns[kept], belief[kept])
+        return Matched(table, rows[kept], columns[kept], belief[kept])
 
     def join(self, rows: Array, columns: Array) -> Shared:
         """Return what the pairs (rows[i], columns[i]) have in common; they are sorted."""
@@ -265,35 +278,63 @@ class Ways:
         return np.array(sorted(keys), np.int64)
 
     def records_by_turn(
-        self, kind: Kind, outbound: int, inbound: int, hbone: int
-    ) -> dict[int, int]:
+        self, kind: Kind, outbound: int | None, inbound: int | None, hbone: int
+    ) -> dict[int, dict[int, float]]:
         """See `link.Links.records_by_turn`."""
-        far = self._matched[kind, 1].by_turn(inbound)
-        near = self._matched[kind, 0].by_turn(outbound)
-        owner, records = self.owner[kind.upward], self.records[kind.upward]
+        legs = (outbound, inbound)
+        sides = [
+            self._matched[kind, side].by_turn(leg)
+            for side, leg in enumerate(legs)
+            if leg is not None
+        ]
+        if outbound is not None and inbound is None and kind is Kind.REQUEST:
+            sides[0] |= self._first_requests.by_turn(outbound)
+        owner, left_ns = self.owner[kind.upward], self.records[kind.upward].client_first_ns
         # What passed before the client's SYN is of other sessions, however well it would fit.
-        left_ns = records.client_first_ns
-        opened = self._legs[0][outbound].open_ns
+        opened = None if outbound is None else self._legs[0][outbound].open_ns
         opened_ns = _EVER if opened is None else opened - self._slack_ns
         result = {}
-        for turn, at_server in far.items():
-            first_request = kind is Kind.REQUEST and turn == 0
-            if turn not in near and not first_request:
+        for turn in sides[-1]:
+            found = [side[turn] for side in sides if turn in side]
+            first_request = inbound is not None and kind is Kind.REQUEST and turn == 0
+            if len(found) < len(sides) and not first_request:
                 continue
-            belief = at_server if first_request else _both(at_server, near[turn])
-            own = {
-                record: p
-                for record, p in belief.items()
-                if owner[record] == hbone and left_ns[record] >= opened_ns
-            }
-            total = sum(own.values())
-            best = max(own, key=lambda record: own[record], default=None)
-            if best is not None and own[best] > _CLEAR * total:
-                result[turn] = best
-            elif best is not None and self._matched[kind, 1].is_long(inbound, turn):
+            first, *more = (
+                {r: p for r, p in one.items() if owner[r] == hbone and left_ns[r] >= opened_ns}
+                for one in reversed(found)
+            )
+            own = _both(first, more[0]) if more else first
+            if first_request:  # it has no time of its own at the client's proxy
+                accepted_ns = self._accepted_ns(inbound, hbone)
+                own = {r: p for r, p in own.items() if left_ns[r] >= accepted_ns} or own
+            possible = _possible(own)
+            if not possible:
+                continue
+            best = max(possible.values())
+            if best < _CLEAR and self._is_long(kind, legs, turn):
                 # The first of many records that are alike; the others follow it.
-                result[turn] = min(record for record, p in own.items() if p > _POSSIBLE * total)
+                least = min(_FIRST_OF_MANY, best / 2)
+                possible = {min(r for r, p in possible.items() if p > least): 1.0}
+            result[turn] = possible
         return result
+
+    def _is_long(self, kind: Kind, legs: tuple[int | None, int | None], turn: int) -> bool:
+        """Tell whether a message is longer than what a proxy reads at once."""
+        for side, leg in enumerate(legs):
+            if leg is not None:
+                messages = self._legs[side][leg].up if kind.upward else self._legs[side][leg].down
+                if messages[turn].bytes > READ_BYTES:
+                    return True
+        return False
+
+    def _accepted_ns(self, inbound: int | None, hbone: int) -> int:
+        """Return when the client's proxy may first have had the `200` of an inbound leg."""
+        if inbound is None:
+            return _EVER
+        owner, at_client_ns = self.owner[False], self.records[False].client_last_ns
+        belief = self._matched[Kind.ACCEPT, 1].records_of(inbound)
+        own = _possible({record: p for record, p in belief.items() if owner[record] == hbone})
+        return min((int(at_client_ns[record]) for record in own), default=_EVER)
 
     def moments(self, outbound: int | None, inbound: int, hbone: int) -> RecordMoments:
         """Return when the records these legs most likely share passed both proxies."""
@@ -334,6 +375,14 @@ class Ways:
 def _both(one: dict[int, float], other: dict[int, float]) -> dict[int, float]:
     """Return the records that both sides may mean, with the product of their beliefs."""
     return {record: p * other[record] for record, p in one.items() if record in other} or one
+
+
+def _possible(belief: dict[int, float]) -> dict[int, float]:
+    """Return the records that are worth a thought, their probabilities made to add up to 1."""
+    least = _POSSIBLE * sum(belief.values())
+    kept = {record: p for record, p in belief.items() if p > least}
+    total = sum(kept.values())
+    return {record: p / total for record, p in kept.items()}
 
 
 def _places(table: EventTable, legs: int) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..grouping import Connection
-from ..hbone.results import HboneReading, OpenedConnection, OpenedStream
+from ..hbone.results import HboneReading, OpenedConnection, OpenedStream, StreamId
 from ..linking.events import LegEvents
 from .requests import Exchange, Exchanges, Onward, pass_on
 
@@ -36,6 +36,7 @@ class OpenStream:
 
     hbone: int
     stream: int
+    id: StreamId
     authority: str | None
     status: int | None
     up_bytes: int
@@ -125,6 +126,7 @@ class Keys:
             found = OpenStream(
                 hbone=h,
                 stream=stream.id.stream,
+                id=stream.id,
                 authority=stream.authority,
                 status=stream.status,
                 up_bytes=stream.up_bytes,

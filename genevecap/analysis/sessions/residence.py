@@ -1,39 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long octets stay in the two proxies of a session, and requests in its server.
 
-Upstream, an octet stays from its arrival to the departure of the TLS record that holds it;
-downstream from the arrival of the segment that completes its record to its own departure, for a
-TLS receiver can give out nothing before the record is whole.  A message's first record is the one
-by which its legs were linked; the records of a longer message follow it, as far as their lengths
-fit what is left of the message and no octet would leave before it came.  Gathered records, whose
-parts cannot be told apart, end the walk: what is not measured is left out, never estimated.
+Upstream, octets stay from their arrival to the departure of the TLS record that holds them;
+downstream from the arrival of the segment that completes their record to their own departure, for
+a TLS receiver can give out nothing before the record is whole.  Of each record the last octet is
+timed.  With keys it is known which octets each record holds (`data_frames`), without them lengths
+and times tell it (`passages`).  Where they leave several records, each counts by how likely it is:
+to count what is clear alone would prefer what passed quickly, since delays are what makes it clear.
+For the same reason legs whose partner is not clear count by themselves.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from ..connections import Half
 from ..grouping import Connection
 from ..hops.results import Hop
 from ..hops.session_times import Times
-from ..linking.events import Kind, LegEvents, Message
-from ..linking.frames import FRAME_BYTES, RECORD_BYTES
+from ..linking.events import LegEvents, Message
 from ..points.roles import PointRole
-from ..rows import Array
+from .data_frames import DataFrames, RecordTimes
 from .draft import Draft
 from .drafts import Drafts
+from .keys import OpenStream
+from .octets import Octets
+from .passages import Carried, Passage, Walk, least_frames
+from .stays import Stay, Stays
 
 _SURE = 0.9
-_MOST_RECORDS = 4096
-"""Records of one message that are followed."""
-_CONTROL_BYTES = 44
-"""Records up to this length are other frames than DATA, unless just that much is missing."""
-_OVERHEAD = FRAME_BYTES + RECORD_BYTES
+_CARRIED = frozenset({"hbone", "multi-network", "waypoint", "unlinked"})
+_NOT_CARRIED = frozenset({"refused", "denied", "unreachable"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,143 +49,222 @@ class _Where:
     phase: str | None
 
 
-class _Octets:
-    """When the octets of one direction of a leg were seen at its point."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """Legs, as far as they are sure, and the connection that carried them."""
 
-    def __init__(self, half: Half | None, drafts: Drafts, point: int) -> None:
-        rows = np.array(half.events if half is not None else (), np.int64).reshape(-1, 4)
-        self._end = np.maximum.accumulate(rows[:, 1]) if len(rows) else rows[:, 1]
-        times = rows[:, 2]
-        self._time = drafts.views.corrected(point, times) if len(times) else times
-
-    def at(self, offset: int) -> int | None:
-        """Return when the octet before `offset` was seen, None where it was not kept."""
-        place = int(np.searchsorted(self._end, offset))
-        return int(self._time[place]) if place < len(self._end) else None
+    outbound: int | None
+    inbound: int | None
+    hbone: int
+    stream: OpenStream | None = None
 
 
 class Residence:
     """Gathers times in proxies and servers from linked sessions."""
 
-    def __init__(self, drafts: Drafts, roles: Sequence[PointRole]) -> None:
+    def __init__(
+        self,
+        drafts: Drafts,
+        roles: Sequence[PointRole],
+        frames: DataFrames,
+        uncertainty_ns: Callable[[int, int], int],
+    ) -> None:
+        """frames: of opened streams; uncertainty_ns: of times of two points against each other."""
         self._drafts = drafts
         self._names = {role.index: role.name for role in roles}
-        self._times: dict[_Where, list[tuple[int, int]]] = defaultdict(list)
-        self._claimed: dict[bool, set[int]] = {True: set(), False: set()}
+        self._frames = frames
+        self._uncertainty_ns = uncertainty_ns
+        self._records = RecordTimes(drafts.mesh, drafts.inputs, drafts.views)
+        self._stays: dict[_Where, list[Stay]] = defaultdict(list)
+        self._missing: Counter[tuple[int, bool, str]] = Counter()
+        """Frames that were not followed, by point of their leg, whether upward, and phase."""
 
     def hops(self, sessions: Sequence[Draft]) -> list[tuple[Hop, Times]]:
         """Return the hops inside proxies and servers of these sessions, with their times."""
-        linked = [draft for draft in sessions if _is_linked(draft)]
-        found = [(draft, self._first_records(draft)) for draft in linked]
-        for _, records in found:
-            for upward, turns in records.items():
-                self._claimed[upward] |= set(turns.values())
-        for draft, records in found:
-            for upward, turns in records.items():
-                self._follow(draft, turns, upward=upward)
+        ways = list(self._ways(sessions))
+        opened = [way for way in ways if way.stream is not None]
+        walked = [way for way in ways if way.stream is None]
+        for upward in (True, False):
+            for way in opened:
+                self._pass_opened(way, upward=upward)
+            self._walk(walked, upward=upward)
+        self._miss_unclear(sessions, ways)
         for draft in sessions:
             if draft.inbound is not None:
                 self._serve(draft.inbound)
-        return [(self._hop(where, times), _times(times)) for where, times in self._times.items()]
+        found = [(where, Stays(stays)) for where, stays in self._stays.items()]
+        return [(self._hop(where, stays), stays.times()) for where, stays in found]
 
-    def _first_records(self, draft: Draft) -> dict[bool, dict[int, int]]:
-        carrier = draft.hbone if draft.onward is None else draft.onward
-        if draft.outbound is None or draft.inbound is None or carrier is None:
-            return {}
-        links = self._drafts.links
-        return {
-            kind.upward: links.records_by_turn(kind, draft.outbound, draft.inbound, carrier)
-            for kind in (Kind.REQUEST, Kind.RESPONSE)
-        }
+    def _ways(self, sessions: Sequence[Draft]) -> Iterator[_Way]:
+        """Yield what carried the legs of sessions, each leg once."""
+        used: set[int] = set()
+        for draft in sessions:
+            sure = draft.confidence >= _SURE
+            inbound = draft.inbound if sure else None
+            if inbound is not None:
+                used.add(inbound)
+            carrier = draft.hbone if draft.onward is None else draft.onward
+            if draft.stream is not None and draft.onward is None:
+                yield _Way(
+                    outbound=draft.outbound,
+                    inbound=inbound,
+                    hbone=draft.stream.hbone,
+                    stream=draft.stream,
+                )
+            elif sure and carrier is not None:
+                # What a gateway passed on came to it in a stream of another connection.
+                outbound = draft.outbound if draft.onward is None else None
+                yield _Way(outbound=outbound, inbound=inbound, hbone=carrier)
+            elif draft.outbound is not None and draft.kind in _CARRIED:
+                yield from self._alone(self._drafts.own_ways(draft.outbound), draft.outbound, None)
+        for j, found in self._drafts.links.backs.items():
+            if j not in used:
+                yield from self._alone(found, None, j)
 
-    def _follow(self, draft: Draft, turns: dict[int, int], *, upward: bool) -> None:
-        inputs, mesh = self._drafts.inputs, self._drafts.mesh
-        if draft.outbound is None or draft.inbound is None:
+    def _alone(
+        self, found: Sequence[tuple[int, float]], outbound: int | None, inbound: int | None
+    ) -> Iterator[_Way]:
+        """Yield the way of a leg whose partner is not clear, if its own connection is."""
+        if found and found[0][1] >= _SURE:
+            hbone = found[0][0]
+            mesh = self._drafts.mesh
+            if outbound is None or mesh.hbone[hbone].connection.server[:3] not in mesh.gateways:
+                yield _Way(outbound=outbound, inbound=inbound, hbone=hbone)
+
+    def _pass_opened(self, way: _Way, *, upward: bool) -> None:
+        if way.stream is None:
             return
-        outbound = mesh.outbound[draft.outbound].connection
-        inbound = mesh.inbound[draft.inbound].connection
-        client, server = self._octets(outbound, upward), self._octets(inbound, upward)
-        events = inputs.outbound[draft.outbound]
-        for turn, message in enumerate(events.up if upward else events.down):
-            record = turns.get(turn)
-            if record is None:
-                continue
-            frames = list(self._frames(record, message, client, server, upward=upward))
-            for number, (record_index, end) in enumerate(frames):
-                first = turn == 0 and number == 0
-                self._note(draft, record_index, end, client, server, upward=upward, first=first)
+        frames = self._frames.of(way.stream.id, upward=upward)
+        passages = list(self._records.passages(way.hbone, frames, upward=upward))
+        self._note(way, passages, len(frames), upward=upward)
 
-    def _octets(self, connection: Connection, upward: bool) -> _Octets:
+    def _walk(self, ways: Sequence[_Way], *, upward: bool) -> None:
+        """Note the stays of sessions whose HBONE was not opened."""
+        found = [
+            (way, carried)
+            for way in ways
+            if (carried := self._carried(way, upward=upward)) is not None
+        ]
+        walk = Walk(self._drafts.links, upward=upward)
+        passages = walk.passages([carried for _, carried in found])
+        for (way, carried), own in zip(found, passages, strict=True):
+            frames = sum(map(least_frames, carried.messages))
+            self._note(way, own, frames, upward=upward)
+
+    def _carried(self, way: _Way, *, upward: bool) -> Carried | None:
+        mesh = self._drafts.mesh
+        at_client = at_server = None
+        if way.inbound is not None:
+            at_server = self._octets(mesh.inbound[way.inbound].connection, upward=upward)
+        if way.outbound is not None:
+            at_client = self._octets(mesh.outbound[way.outbound].connection, upward=upward)
+        messages = self._messages(way, upward=upward)
+        if messages is None:
+            return None
+        return Carried(
+            hbone=way.hbone,
+            outbound=way.outbound,
+            inbound=way.inbound,
+            messages=messages,
+            sender=at_client if upward else at_server,
+            receiver=at_server if upward else at_client,
+        )
+
+    def _messages(self, way: _Way, *, upward: bool) -> Sequence[Message] | None:
+        inputs = self._drafts.inputs
+        if way.outbound is not None:
+            events = inputs.outbound[way.outbound]
+        elif way.inbound is not None:
+            events = inputs.inbound[way.inbound]
+        else:
+            return None
+        return events.up if upward else events.down
+
+    def _octets(self, connection: Connection, *, upward: bool) -> Octets:
         point = self._drafts.views.point(connection)
         half = (connection.forward if upward else connection.reverse).get(point)
-        return _Octets(half, self._drafts, point)
+        return Octets(half, self._drafts.views)
 
-    def _frames(
-        self, record: int, message: Message, client: _Octets, server: _Octets, *, upward: bool
-    ) -> Iterator[tuple[int, int]]:
-        """Yield the records of a message, each with the offset at which its octets end."""
-        columns = self._drafts.links.columns(upward=upward)
-        owner = self._drafts.links.owners(upward=upward)
-        offset, end = message.offset, message.offset + message.bytes
-        sender = client if upward else server
-        leaves = columns.client_first_ns if upward else columns.server_first_ns
-        own = owner[record]
-        for index in range(record, min(record + _MOST_RECORDS, len(owner))):
-            if owner[index] != own or offset >= end:
-                return
-            if index != record and index in self._claimed[upward]:
-                continue
-            size = int(columns.length[index]) - _OVERHEAD
-            if size <= 0 or (columns.length[index] <= _CONTROL_BYTES and size != end - offset):
-                continue  # WINDOW_UPDATE, PING, SETTINGS, END_STREAM of this and other streams
-            if size > end - offset:
-                return
-            came = sender.at(offset + size)
-            if came is None or came > leaves[index]:
-                return
-            offset += size
-            yield index, offset
+    def _note(self, way: _Way, passages: Sequence[Passage], frames: int, *, upward: bool) -> None:
+        """Note the stays in both proxies, of those whose legs are known.
 
-    def _note(
-        self,
-        draft: Draft,
-        record: int,
-        end: int,
-        client: _Octets,
-        server: _Octets,
-        *,
-        upward: bool,
-        first: bool,
-    ) -> None:
-        columns = self._drafts.links.columns(upward=upward)
-        points = self._points(draft, upward=upward)
-        at_client, at_server = client.at(end), server.at(end)
-        phase = "first" if first else "later"
-        if upward:
-            near = (at_client, int(columns.client_first_ns[record]), "hbone")
-            far = (int(columns.server_last_ns[record]), at_server, "inbound")
-        else:
-            near = (at_server, int(columns.server_first_ns[record]), "hbone")
-            far = (int(columns.client_last_ns[record]), at_client, "outbound")
-        direction = "forward" if upward else "reverse"
-        for (begin, leave, leg), (origin, to) in zip((near, far), points, strict=True):
-            if begin is None or leave is None or origin < 0 or to < 0:
-                continue
-            if leave >= begin - self._drafts.slack_ns:  # else the record was taken for another
-                where = _Where(origin, to, leg, direction, "proxy", phase)
-                self._times[where].append((draft.outbound or 0, leave - begin))
-
-    def _points(self, draft: Draft, *, upward: bool) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return (from, to) of both proxies, in the order in which octets pass them."""
-        mesh, views = self._drafts.mesh, self._drafts.views
-        outbound = views.point(mesh.outbound[draft.outbound or 0].connection)
-        inbound = views.point(mesh.inbound[draft.inbound or 0].connection)
-        carrier = draft.hbone if draft.onward is None else draft.onward
-        records = self._drafts.inputs.hbone[carrier or 0]
+        frames: how many there are at least, of which passages were looked for.
+        """
+        mesh, records = self._drafts.mesh, self._drafts.inputs.hbone[way.hbone]
         columns = records.up if upward else records.down
-        if upward:
-            return (outbound, columns.client_point), (columns.server_point, inbound)
-        return (inbound, columns.server_point), (columns.client_point, outbound)
+        if way.outbound is not None:
+            connection = mesh.outbound[way.outbound].connection
+            self._stay(way.outbound, connection, columns.client_point, passages, "outbound", upward)
+            self._miss(connection, passages, frames, upward=upward)
+        if way.inbound is not None:
+            connection = mesh.inbound[way.inbound].connection
+            session = len(mesh.outbound) + way.inbound if way.outbound is None else way.outbound
+            self._stay(session, connection, columns.server_point, passages, "inbound", upward)
+            self._miss(connection, passages, frames, upward=upward)
+
+    def _miss(
+        self, connection: Connection, passages: Sequence[Passage], frames: int, *, upward: bool
+    ) -> None:
+        """Note how many frames of a leg, of so many, were not found."""
+        point = self._drafts.views.point(connection)
+        found = Counter(first for _, first in {(p.end, p.first) for p in passages})
+        first = min(frames, 1)
+        self._missing[point, upward, "first"] += max(first - found[True], 0)
+        self._missing[point, upward, "later"] += max(frames - first - found[False], 0)
+
+    def _miss_unclear(self, sessions: Sequence[Draft], ways: Sequence[_Way]) -> None:
+        """Note the frames of legs for which nothing clear was found."""
+        inputs, mesh = self._drafts.inputs, self._drafts.mesh
+        out = {way.outbound for way in ways}
+        into = {way.inbound for way in ways} | {
+            draft.inbound for draft in sessions if draft.kind == "plaintext-inbound"
+        }
+        legs = [
+            (mesh.outbound[draft.outbound].connection, inputs.outbound[draft.outbound])
+            for draft in sessions
+            if draft.outbound is not None
+            and draft.outbound not in out
+            and draft.kind in _CARRIED
+            and draft.outcome not in _NOT_CARRIED
+        ]
+        legs += [
+            (mesh.inbound[j].connection, inputs.inbound[j])
+            for j, found in self._drafts.links.backs.items()
+            if found and j not in into
+        ]
+        for connection, events in legs:
+            for upward, messages in ((True, events.up), (False, events.down)):
+                self._miss(connection, (), sum(map(least_frames, messages)), upward=upward)
+
+    def _stay(
+        self,
+        session: int,
+        connection: Connection,
+        at_record: int,
+        passages: Iterable[Passage],
+        leg: str,
+        upward: bool,
+    ) -> None:
+        """Note stays in the proxy between a leg and the records."""
+        at_leg = self._drafts.views.point(connection)
+        octets = self._octets(connection, upward=upward)
+        into_record = (leg == "outbound") == upward
+        origin, to = (at_leg, at_record) if into_record else (at_record, at_leg)
+        if origin < 0 or to < 0:
+            return
+        direction = "forward" if upward else "reverse"
+        for passage in passages:
+            record_ns = passage.client_ns if leg == "outbound" else passage.server_ns
+            octet_ns = octets.came(passage.end) if into_record else octets.left(passage.end)
+            if octet_ns is None:
+                continue
+            stay_ns = record_ns - octet_ns if into_record else octet_ns - record_ns
+            if stay_ns < -self._drafts.slack_ns:  # the record was taken for another
+                continue
+            phase = "first" if passage.first else "later"
+            where = _Where(origin, to, "hbone" if into_record else leg, direction, "proxy", phase)
+            stay = Stay(session, session << 40 | passage.end, stay_ns, passage.share)
+            self._stays[where].append(stay)
 
     def _serve(self, j: int) -> None:
         """Note how long a server took from the last octet of a request to its response."""
@@ -199,10 +279,16 @@ class Residence:
         for request, response in _exchanges(events):
             place = int(np.searchsorted(asked, response, "right"))
             if place and asked[place - 1] >= request:
-                self._times[where].append((j, response - int(asked[place - 1])))
+                stay_ns = response - int(asked[place - 1])
+                self._stays[where].append(Stay(j, len(self._stays[where]), stay_ns, 1.0))
 
-    def _hop(self, where: _Where, found: Sequence[tuple[int, int]]) -> Hop:
-        ordered = np.sort(np.array([ns for _, ns in found], np.int64))
+    def _hop(self, where: _Where, stays: Stays) -> Hop:
+        upward = where.direction == "forward"
+        # Octets pass from a leg into a record, or out of one into a leg.
+        at_leg = where.origin if where.leg == "hbone" else where.to
+        uncertainty_ns = stays.uncertainty_ns(self._missing[at_leg, upward, where.phase or ""])
+        if uncertainty_ns is not None:
+            uncertainty_ns += self._uncertainty_ns(where.origin, where.to)
         return Hop(
             origin=self._names[where.origin],
             to=self._names[where.to],
@@ -211,45 +297,28 @@ class Residence:
             kind=where.kind,
             phase=where.phase,
             measured=True,
-            packets=len(ordered),
+            packets=len(stays),
             lost=None,
-            min_ns=int(ordered[0]),
-            p50_ns=_quantile(ordered, 0.5),
-            p90_ns=_quantile(ordered, 0.9),
-            p99_ns=_quantile(ordered, 0.99),
-            max_ns=int(ordered[-1]),
-            uncertainty_ns=_median_uncertainty(ordered),
+            min_ns=stays.least_ns,
+            p50_ns=stays.quantile(0.5),
+            p90_ns=stays.quantile(0.9),
+            p99_ns=stays.quantile(0.99),
+            max_ns=stays.most_ns,
+            uncertainty_ns=uncertainty_ns,
             added_p50_bytes=None,
             added_max_bytes=None,
         )
 
 
-def _times(found: Sequence[tuple[int, int]]) -> Times:
-    return Times(
-        session=np.array([session for session, _ in found], np.uint64),
-        ns=np.array([ns for _, ns in found], np.int64),
-        packets=len(found),
-    )
-
-
-def _is_linked(draft: Draft) -> bool:
-    return draft.outbound is not None and draft.inbound is not None and draft.confidence >= _SURE
-
-
 def _exchanges(events: LegEvents) -> Iterator[tuple[int, int]]:
-    """Yield the beginnings of a request and its response, message by message."""
-    for request, response in zip(events.up, events.down, strict=False):
-        if request.time_ns <= response.time_ns:
-            yield request.time_ns, response.time_ns
+    """Yield the beginnings of each request and the first response behind it.
 
-
-def _quantile(ordered: Array, share: float) -> int:
-    return int(ordered[min(int(share * len(ordered)), len(ordered) - 1)])
-
-
-def _median_uncertainty(ordered: Array) -> int:
-    """Return half the width of the 95 % interval of the median, from order statistics."""
-    count = len(ordered)
-    reach = int(np.ceil(0.98 * np.sqrt(count)))
-    low, high = max(count // 2 - reach, 0), min(count // 2 + reach, count - 1)
-    return int(ordered[high] - ordered[low]) // 2
+    What a server says before it was asked answers nothing, nor does a second response.
+    """
+    turns = sorted(
+        [(message.time_ns, False) for message in events.up]
+        + [(message.time_ns, True) for message in events.down]
+    )
+    for (asked_ns, one), (answered_ns, other) in pairwise(turns):
+        if other and not one:
+            yield asked_ns, answered_ns
