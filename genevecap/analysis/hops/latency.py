@@ -16,6 +16,7 @@ from ...decode import DecodeSettings
 from ..clock.run import RunClocks, can_be_read_again, run_clocks
 from ..connections import ConnectionTracker, connection_tracker, too_many
 from ..findings.noted import Noted
+from ..garbage import collected_later
 from ..grouping import group
 from ..hbone.results import DataPiece
 from ..health.mesh import note_mesh
@@ -37,6 +38,7 @@ from ..sessions.data_frames import DataFrames
 from ..sessions.drafts import Drafts
 from ..sessions.helps import Helps
 from ..sessions.keys import Keys
+from ..sessions.later import LaterSessions
 from ..sessions.logs import Logs
 from ..sessions.mesh import Mesh
 from ..sessions.modes import Modes
@@ -174,7 +176,7 @@ def _measure(
         chains=chains(hops),
         round_trips=run.trips.result(run.inputs.points.names),
         matching=run.matching(),
-        sessions=tuple(sessions),
+        sessions=sessions,
         findings=run.noted.summaries(run.paths()),
         problems=note.met(),
         interrupted=interrupted,
@@ -318,10 +320,11 @@ class _Run:
         if self.tracker is None:
             return (), ()
         twins = {role.index for role in roles if role.twin_of is not None}
-        connections = group(half for half in self.tracker.halves() if half.point not in twins)
         clock = CommonClock(self.clocks.clocks, [point.host for point in self.inputs.points.points])
         views = Views(roles, clock.correct)
-        mesh = Mesh.of(Sorter(roles, connections).sort(connections))
+        with collected_later():
+            connections = group(half for half in self.tracker.halves() if half.point not in twins)
+            mesh = Mesh.of(Sorter(roles, connections).sort(connections))
         if not mesh.hbone or not (mesh.outbound or mesh.inbound):
             return (), ()
         exchanges, frames = exchanges_of(mesh), DataFrames()
@@ -333,10 +336,11 @@ class _Run:
         opened = asked.helps.open_hbone(asked.specs, asked.settings, self.inputs, note, take)
         keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at, exchanges)
         logs = Logs(asked.helps.logged(note))
-        drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
+        with collected_later():
+            drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
+            residence = Residence(drafts, roles, frames, clock.uncertainty_ns)
+            hops = residence.hops(drafts.all())
         builder = SessionBuilder(drafts, roles, Modes(roles, "unknown"), clock.uncertainty_ns)
-        residence = Residence(drafts, roles, frames, clock.uncertainty_ns)
-        hops, sessions = residence.hops(drafts.all()), builder.sessions()
         paths = self.paths()
         note_mesh(
             self.noted,
@@ -350,7 +354,7 @@ class _Run:
                 dropping=dropping_points(self.inputs.points.points),
             ),
         )
-        return hops, sessions
+        return hops, LaterSessions(builder.sessions)
 
     def paths(self) -> list[str]:
         """Return the captures as given, by their index."""

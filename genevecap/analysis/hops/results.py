@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from ..results import CaptureSummary, FindingSummary, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..clock import HostClock
     from ..sessions.results import SessionSummary
 
@@ -98,7 +100,7 @@ class LatencyResult:
     round_trips: tuple[RoundTrip, ...]
     """What each point saw by itself."""
     matching: Matching
-    sessions: tuple[SessionSummary, ...] = ()
+    sessions: Sequence[SessionSummary] = ()
     """Sessions of the mesh that the hops inside proxies were read off, with their time budgets."""
     findings: tuple[FindingSummary, ...] = ()
     """What is wrong with the mesh, where there are sessions; the gravest first."""

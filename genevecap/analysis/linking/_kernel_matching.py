@@ -20,6 +20,7 @@ MOST = cython.declare(int64_t, frames.MAX_COMPOSED_BYTES)
 LONG = cython.declare(cython.double, frames.LONG_FITS)
 
 
+@cython.boundscheck(False)  # pairs are looked at a hundred times, and checked once
 def balance(
     rows: int64_t[::1],
     columns: int64_t[::1],
@@ -36,6 +37,11 @@ def balance(
     m: cython.Py_ssize_t = v.shape[0]
     k: cython.Py_ssize_t
     turn: cython.int
+    wrong: cython.bint = rows.shape[0] != count or columns.shape[0] != count or room.shape[0] != m
+    for k in range(0 if wrong else count):
+        wrong |= rows[k] < 0 or rows[k] >= n or columns[k] < 0 or columns[k] >= m
+    if wrong:
+        raise ValueError("pairs of rows or columns that are not there")
     with cython.nogil:
         for turn in range(scalings + 1):
             for k in range(n):

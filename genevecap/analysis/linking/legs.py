@@ -242,7 +242,11 @@ class Views:
     def __init__(self, roles: Sequence[PointRole], correct: Correction) -> None:
         self._roles = {role.index: role.role for role in roles}
         self._correct = correct
+        none_ns = np.zeros(0, np.int64)
+        self._as_it_is = {r.index for r in roles if correct(r.index, none_ns) is none_ns}
+        """Points whose times are returned as they are."""
         self._numbers: dict[tuple[int, int, int], int] = {}
+        self._points: dict[Connection, int] = {}
 
     def corrected(self, point: int, times_ns: Array) -> Array:
         """Return times of a point on the common clock."""
@@ -250,6 +254,8 @@ class Views:
 
     def at(self, point: int, moment: int) -> int:
         """Return a time of a point on the common clock."""
+        if point in self._as_it_is:
+            return moment
         return int(self._correct(point, np.array([moment], np.int64))[0])
 
     def number(self, address: tuple[int, int, int]) -> int:
@@ -262,6 +268,12 @@ class Views:
 
     def point(self, connection: Connection) -> int:
         """Return the point nearest to ztunnel that saw (nearly) all of a connection."""
+        point = self._points.get(connection)
+        if point is None:
+            point = self._points[connection] = self._nearest(connection)
+        return point
+
+    def _nearest(self, connection: Connection) -> int:
         packets = {
             point: sum(
                 side[point].packets

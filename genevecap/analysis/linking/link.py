@@ -11,12 +11,11 @@ import numpy as np
 from ..rows import Array
 from . import likeness
 from .events import HboneRecords, Kind, LegEvents, RecordColumns
+from .gates import possible
 from .matching import balance
 from .moments import RecordMoments
 from .ways import Shared, Ways
 
-_MOST_CANDIDATES = 400
-"""Inbound legs that are considered for one outbound leg."""
 _UNRELATED = 3.0
 """An unrelated pair explains an event this much better than a pair that shares no record."""
 _ALONE = 0.02
@@ -107,9 +106,7 @@ def link(
 
     slack_ns: how far the clocks of both sides may be apart beyond what was corrected.
     """
-    rows, columns = _possible(outbound, inbound, slack_ns)
-    order = np.lexsort((columns, rows))
-    rows, columns = rows[order], columns[order]
+    rows, columns = possible(outbound, inbound, slack_ns)
     log_content, content = likeness.log_weights(
         [leg.content for leg in outbound], [leg.content for leg in inbound], rows, columns
     )
@@ -240,73 +237,3 @@ def _listed(legs: Array, owners: Array, probability: Array) -> dict[int, list[tu
     for found in result.values():
         found.sort(key=lambda item: -item[1])
     return result
-
-
-def _possible(
-    outbound: Sequence[LegEvents], inbound: Sequence[LegEvents], slack_ns: int
-) -> tuple[Array, Array]:
-    """Return the pairs that order in time, addresses and totals allow."""
-    by_address: dict[int, list[int]] = {}
-    for index, leg in enumerate(inbound):
-        by_address.setdefault(leg.address, []).append(index)
-    columns_of = {
-        address: (np.array(legs), _Gate(inbound, legs)) for address, legs in by_address.items()
-    }
-    rows: list[Array] = []
-    columns: list[Array] = []
-    for index, leg in enumerate(outbound):
-        found = columns_of.get(leg.address)
-        if found is None:
-            continue
-        legs, gate = found
-        chosen = legs[gate.allows(leg, slack_ns)][:_MOST_CANDIDATES]
-        columns.append(chosen)
-        rows.append(np.full(len(chosen), index))
-    if not rows:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    return np.concatenate(rows).astype(np.int64), np.concatenate(columns).astype(np.int64)
-
-
-_UNKNOWN = -1
-
-
-class _Gate:
-    """What must hold for a pair, whatever else speaks for it; columns of one address's legs."""
-
-    def __init__(self, inbound: Sequence[LegEvents], legs: Sequence[int]) -> None:
-        chosen = [inbound[i] for i in legs]
-        self._open = _numbers([leg.open_ns for leg in chosen])
-        self._first = _numbers([leg.open_ns or _first_ns(leg) for leg in chosen])
-        self._up = _numbers([leg.up_bytes for leg in chosen])
-        self._down = _numbers([leg.down_bytes for leg in chosen])
-        self._close_down = _numbers([leg.close_down_ns for leg in chosen])
-        self._close_up = _numbers([leg.close_up_ns for leg in chosen])
-        self._response = _numbers([leg.down[0].time_ns if leg.down else None for leg in chosen])
-        self._source = _numbers([leg.source for leg in chosen])
-
-    def allows(self, leg: LegEvents, slack_ns: int) -> Array:
-        """Return a mask: opened after it, answered and closed in the right order, equal totals."""
-        allowed = np.isin(self._source, list(leg.partners))
-        if leg.open_ns is not None:
-            allowed &= (self._open == _UNKNOWN) | (self._open >= leg.open_ns - slack_ns)
-        allowed &= (self._first == _UNKNOWN) | (self._first <= leg.last_ns + slack_ns)
-        if leg.down:
-            allowed &= self._response <= leg.down[0].time_ns + slack_ns
-        if leg.close_up_ns is not None:
-            late = self._close_up >= leg.close_up_ns - slack_ns
-            allowed &= late | (self._close_up == _UNKNOWN)
-        if leg.close_down_ns is not None:
-            allowed &= self._close_down <= leg.close_down_ns + slack_ns
-        for total, column in ((leg.up_bytes, self._up), (leg.down_bytes, self._down)):
-            if total is not None:
-                allowed &= (column == _UNKNOWN) | (column == total)
-        return allowed
-
-
-def _first_ns(leg: LegEvents) -> int | None:
-    moments = [message.time_ns for message in (*leg.up[:1], *leg.down[:1])]
-    return min(moments, default=None)
-
-
-def _numbers(values: Sequence[int | None]) -> Array:
-    return np.array([_UNKNOWN if v is None else v for v in values], np.int64)

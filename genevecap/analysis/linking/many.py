@@ -2,7 +2,7 @@
 """Match many events with records: what some of them teach is used for all.
 
 Learning looks at every pair that could be some hundred times, and a pair of an event is one of
-dozens.  Distributions are known well enough from a thousand events, so they are learnt from some
+dozens.  Distributions are known well enough from some hundred events, so they are learnt from some
 stretches of time (`_RUNS` of `_RUN` events).  With them all other pairs are judged once, piece by
 piece, and only those near the best of their event are kept: a few of each.  These are then made
 consistent like any others.  So both time and memory of an event are small, however many there are.
@@ -18,7 +18,7 @@ from .pairing import Pairing
 
 MOST_LEARNT = 1_600
 """Events of which all pairs are learnt from."""
-_RUNS, _RUN = 3, 400
+_RUNS, _RUN = 3, 250
 _PIECE = 4_096
 """Events that are judged at a time."""
 _FAR = 1e-4

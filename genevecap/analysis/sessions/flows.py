@@ -12,6 +12,7 @@ from ...capture.spec import CaptureSpec
 from ...decode import DecodeSettings
 from ..clock.run import run_clocks
 from ..connections import ConnectionTracker, connection_tracker, too_many
+from ..garbage import collected_later
 from ..grouping import Connection, group
 from ..health.mesh import note_mesh
 from ..health.seen import MeshSeen, dropping_points
@@ -74,17 +75,19 @@ def flows(
     ambient = reading.counts.ambient()
     roles = reading.signs.result()
     named = [role.role for role in roles]
-    connections = _connections(reading, roles)
     clock = CommonClock(clocks, [point.host for point in inputs.points.points])
     views = Views(roles, clock.correct)
-    mesh = Mesh.of(Sorter(roles, connections).sort(connections))
+    with collected_later():
+        connections = _connections(reading, roles)
+        mesh = Mesh.of(Sorter(roles, connections).sort(connections))
     exchanges = exchanges_of(mesh)
     opened = helps.open_hbone(specs, settings, inputs, note, exchanges.take)
     keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at, exchanges)
     logs = Logs(helps.logged(note))
-    drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
-    builder = SessionBuilder(drafts, roles, Modes(roles, ambient.mode), clock.uncertainty_ns)
-    sessions = builder.sessions()
+    with collected_later():
+        drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
+        builder = SessionBuilder(drafts, roles, Modes(roles, ambient.mode), clock.uncertainty_ns)
+        sessions = builder.sessions()
     paths = [state.spec.path for state in inputs.states]
     around = bypass.find(mesh, drafts.used_direct, roles, paths)
     noted = reading.counts.noted(ambient.mode)
