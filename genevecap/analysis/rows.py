@@ -23,6 +23,8 @@ class Rows:
 
     def take(self, rows: Array) -> Self:
         """Return some rows, by mask or by index, copied."""
+        if rows.dtype == bool:
+            rows = np.flatnonzero(rows)  # once for all columns
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @classmethod
