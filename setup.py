@@ -25,6 +25,7 @@ KERNELS = (
     "genevecap.decode._kernel_driver",
     "genevecap.analysis._kernel_services",
     "genevecap.analysis._kernel_answers",
+    "genevecap.analysis._kernel_findings",
     "genevecap.analysis._kernel_tables",
     "genevecap.analysis._kernel_replays",
     "genevecap.analysis._kernel_streams",

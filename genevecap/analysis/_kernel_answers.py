@@ -10,10 +10,13 @@ import cython
 from cython.cimports.genevecap.analysis._kernel_tables import (
     FlowRow,
     TunnelRef,
+    changes_of,
     flow_row,
     largest_tunnel_first,
     mix,
+    packets_of,
     tunnel_row,
+    wire_bytes_of,
 )
 from cython.cimports.libc.stdint import int32_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, malloc, qsort
@@ -54,8 +57,8 @@ def tunnel_count_of(e):
             e.option_packets,
             e.first_ns,
             e.last_ns,
-            cython.cast(int32_t, e.least_port) if e.has_ports else -1,
-            cython.cast(int32_t, e.most_port) if e.has_ports else -1,
+            cython.cast(int32_t, e.least_port) if e.least_port <= e.most_port else -1,
+            cython.cast(int32_t, e.most_port) if e.least_port <= e.most_port else -1,
             e.services,
             e.capture,
             e.frame,
@@ -75,8 +78,8 @@ def flow_count_of(e):
         e.kind & 0xFF,
         cython.cast(int32_t, (e.ports >> 17) & ONE_PORT) - 1,
         cython.cast(int32_t, e.ports & ONE_PORT) - 1,
-        e.packets,
-        e.wire_bytes,
+        packets_of(e),
+        wire_bytes_of(e),
     )
 
 
@@ -109,7 +112,7 @@ def largest(table, protocol, port, version, hi, lo, most):
     rows = []
     for i in range(table.used):
         e = flow_row(table, i)
-        if e.packets < least:
+        if packets_of(e) < least:
             continue
         if protocol and (e.kind & 0xFF) + 1 != protocol:
             continue
@@ -139,7 +142,7 @@ def largest(table, protocol, port, version, hi, lo, most):
 @cython.exceptval(check=False)
 def is_scattered(f: cython.pointer(FlowRow)) -> cython.bint:
     """See `tables.SummaryTables.scattered`."""
-    return f.packets >= SCATTERED_PACKETS and 4 * f.changes >= f.packets
+    return packets_of(f) >= SCATTERED_PACKETS and 4 * changes_of(f) >= packets_of(f)
 
 
 def scattered_flows(table, most):
@@ -153,7 +156,7 @@ def scattered_flows(table, most):
         e = flow_row(table, i)
         if is_scattered(e):
             flows += 1
-            packets += e.packets
+            packets += packets_of(e)
             rows.append(flow_count_of(e))
             if len(rows) >= 4 * most + 64:
                 rows.sort(key=flow_order)

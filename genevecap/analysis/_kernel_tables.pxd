@@ -217,27 +217,55 @@ cdef inline uint64_t *likely_row(Table *t, uint32_t hash) noexcept nogil:
     return t.rows + number_in(entry) * t.width if entry else NULL
 
 
+cdef enum:
+    CHANGES_WIDTH = 24
+    LAST_PORT_WIDTH = 16
+
 # The word `ports` of a flow holds both ports plus one and, above PORT_BITS, which are the key, the
-# number of its last tunnel plus one.  A row fills one cache line.
-cdef extern from *:
-    """
-    typedef struct {
-        uint64_t source_hi, source_lo, destination_hi, destination_lo, ports, kind;
-        uint64_t packets : 40, changes : 24;
-        uint64_t wire_bytes : 48, source_port : 16;
-    } genevecap_flow_row;
-    """
-    ctypedef struct FlowRow "genevecap_flow_row":
-        uint64_t source_hi
-        uint64_t source_lo
-        uint64_t destination_hi
-        uint64_t destination_lo
-        uint64_t ports
-        uint64_t kind
-        uint64_t packets
-        uint64_t changes  # packets from another outer source port than the one before
-        uint64_t wire_bytes
-        uint64_t source_port  # of the tunnel header that it was in last
+# number of its last tunnel plus one.  A row fills one cache line.  Counters are in the upper bits of
+# their words, so that one addition counts and nothing carries into what is below.
+cdef struct FlowRow:
+    uint64_t source_hi
+    uint64_t source_lo
+    uint64_t destination_hi
+    uint64_t destination_lo
+    uint64_t ports
+    uint64_t kind
+    uint64_t packets_changes
+    uint64_t bytes_port  # octets on the wire, and the last outer source port
+
+
+cdef inline void count_packet(FlowRow *f, uint64_t wire_bytes) noexcept nogil:
+    f.packets_changes += <uint64_t>1 << CHANGES_WIDTH
+    f.bytes_port += wire_bytes << LAST_PORT_WIDTH
+
+
+cdef inline uint64_t packets_of(const FlowRow *f) noexcept nogil:
+    return f.packets_changes >> CHANGES_WIDTH
+
+
+cdef inline uint64_t wire_bytes_of(const FlowRow *f) noexcept nogil:
+    return f.bytes_port >> LAST_PORT_WIDTH
+
+
+cdef inline uint64_t changes_of(const FlowRow *f) noexcept nogil:
+    """Return how many packets came from another outer source port than the one before."""
+    return f.packets_changes & ((1 << CHANGES_WIDTH) - 1)
+
+
+cdef inline void add_changes(FlowRow *f, uint64_t more) noexcept nogil:
+    """Add to the changes, of which no more are counted than there are bits."""
+    cdef uint64_t changes = changes_of(f)
+    cdef uint64_t room = (1 << CHANGES_WIDTH) - 1 - changes
+    f.packets_changes += more if more < room else room
+
+
+cdef inline uint16_t last_port_of(const FlowRow *f) noexcept nogil:
+    return <uint16_t>f.bytes_port
+
+
+cdef inline void set_last_port(FlowRow *f, uint16_t port) noexcept nogil:
+    f.bytes_port = f.bytes_port >> LAST_PORT_WIDTH << LAST_PORT_WIDTH | port
 
 
 cdef struct TunnelRow:
@@ -250,16 +278,19 @@ cdef struct TunnelRow:
     uint64_t packets
     uint64_t wire_bytes
     uint64_t overhead_bytes
-    uint64_t inner_flows
     uint64_t option_packets
     int64_t first_ns
     int64_t last_ns
-    uint16_t least_port
+    uint16_t least_port  # above most_port where there are no ports
     uint16_t most_port
     uint32_t services
     int64_t frame
     int32_t capture
-    int32_t has_ports
+    uint32_t inner_flows
+    # Of the identifications that are not 0, outer ones in the lower half and inner ones in the
+    # upper: the bits that any has, and those that all have.
+    uint32_t any_ids
+    uint32_t all_ids
 
 ctypedef TunnelRow *TunnelRef
 
@@ -270,6 +301,16 @@ cdef inline FlowRow *flow_row(Table *flows, uint64_t number) noexcept nogil:
 
 cdef inline TunnelRow *tunnel_row(Table *tunnels, uint64_t number) noexcept nogil:
     return <TunnelRow *>(tunnels.rows + number * 2 * LINE_WORDS)
+
+
+cdef inline void note_ids(TunnelRow *e, uint32_t ids) noexcept nogil:
+    """Note the identifications of a packet, of which not both are 0."""
+    e.any_ids |= ids
+    if ids < 0x10000:
+        ids |= <uint32_t>0xFFFF0000
+    if not ids & 0xFFFF:
+        ids |= 0xFFFF
+    e.all_ids &= ids
 
 
 cdef inline int largest_tunnel_first(const void *one, const void *other) noexcept nogil:

@@ -24,7 +24,6 @@ from cython.cimports.genevecap._kernel_columns import (
     bind_decoded,
     bind_frames,
     check_rows,
-    genevecap_lowest_bit,
 )
 from cython.cimports.genevecap.analysis._kernel_answers import (
     all_tunnels,
@@ -33,15 +32,31 @@ from cython.cimports.genevecap.analysis._kernel_answers import (
     tcp_directions,
     tunnel_count_of,
 )
+from cython.cimports.genevecap.analysis._kernel_findings import (
+    PacketFindings,
+    add_findings,
+    count_findings,
+    disorder,
+    findings_of,
+)
+from cython.cimports.genevecap.analysis._kernel_repeats import (
+    AGAIN,
+    Octets,
+    Recent,
+    look,
+    make_recent,
+)
 from cython.cimports.genevecap.analysis._kernel_services import service_of
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, realloc
 from cython.cimports.libc.string import memset
 
+from ..capture.linktypes import LINUX_SLL
 from ..columns import MAX_TUNNELS as MOST_TUNNELS
 from ..columns import Finding, Stop, TunnelKind
 from . import tables
-from .tables import FindingCount, Move, OptionCount, StopCount
+from .repeats import Sightings, proven
+from .tables import Move, OptionCount, StopCount
 
 NO_TIME = cython.declare(int64_t, -0x7FFFFFFFFFFFFFFF - 1)
 SEED = cython.declare(uint64_t, hash("genevecap") & 0xFFFFFFFFFFFFFFFF)
@@ -58,10 +73,9 @@ FLOW_WORDS = cython.declare(uint32_t, 8)
 TCP = cython.declare(uint64_t, 6)
 TUNNEL_WORDS = cython.declare(uint32_t, 16)
 
+SLL = cython.declare(cython.int, LINUX_SLL)
 FIRST_FRAMES = cython.declare(uint32_t, tables.FIRST_FRAMES)
-MOST_CHANGES = cython.declare(uint64_t, tables.MOST_CHANGES)
 MOST_MOVES = cython.declare(cython.Py_ssize_t, tables.MOST_MOVES)
-CLOCK_STEP_NS = cython.declare(uint64_t, tables.CLOCK_STEP_NS)
 LARGEST_FRAME_BYTES = cython.declare(uint64_t, tables.LARGEST_FRAME_BYTES)
 DYNAMIC_PORTS = cython.declare(int32_t, tables.DYNAMIC_PORTS)
 VXLAN_PORT = cython.declare(int32_t, tables.VXLAN_PORT)
@@ -71,8 +85,6 @@ VXLAN = cython.declare(uint8_t, int(TunnelKind.VXLAN))
 V03 = cython.declare(uint32_t, int(Finding.V03))
 V04 = cython.declare(uint32_t, int(Finding.V04))
 C03 = cython.declare(uint32_t, int(Finding.C03))
-C04 = cython.declare(uint32_t, int(Finding.C04))
-C05 = cython.declare(uint32_t, int(Finding.C05))
 C07 = cython.declare(uint32_t, int(Finding.C07))
 
 OptionEntry = cython.struct(key=uint32_t, packets=uint64_t, occurrences=uint64_t, last=uint64_t)
@@ -128,15 +140,15 @@ class KernelTables:
     capture: int32_t
     frame: int64_t
     stops_: dict
-    # by the number of a finding's bit: how many frames, and the first of them, 8 places for each
-    found: uint64_t[32]
-    found_captures: int32_t[256]
-    found_frames: int64_t[256]
-    # by point: the latest time so far
-    latest: cython.pointer(int64_t)
-    points: cython.Py_ssize_t
+    noted: PacketFindings
     moves_: dict
     hidden_: object
+    # the octets of the batch that is being counted
+    octets: Octets
+    link_types: object
+    recent: cython.pointer(Recent)
+    # by the number of a tunnel and what numbered the packets
+    repeats_: dict
 
     def __cinit__(self):
         make_table(cython.address(self.flows_), FLOW_WORDS, 1024, PORT_BITS)
@@ -164,15 +176,18 @@ class KernelTables:
         self.stops_ = {}
         self.moves_ = {}
         self.hidden_ = array("q")
+        self.repeats_ = {}
+        self.recent = make_recent(SEED)
 
     def __dealloc__(self):
+        free(self.recent)
         free_table(cython.address(self.flows_))
         free_table(cython.address(self.tunnels_))
         free_table(cython.address(self.tuples_))
         free(self.same)
         free(self.pairs)
         free(self.option_entries)
-        free(self.latest)
+        free(self.noted.latest)
 
     @cython.cfunc
     @cython.inline
@@ -192,6 +207,7 @@ class KernelTables:
             tunnel_row(cython.address(self.tunnels_), number).first_ns = NO_TIME
             tunnel_row(cython.address(self.tunnels_), number).last_ns = NO_TIME
             tunnel_row(cython.address(self.tunnels_), number).least_port = 0xFFFF
+            tunnel_row(cython.address(self.tunnels_), number).all_ids = 0xFFFFFFFF
             tunnel_row(cython.address(self.tunnels_), number).capture = self.capture
             tunnel_row(cython.address(self.tunnels_), number).frame = self.frame
         return number
@@ -338,6 +354,11 @@ class KernelTables:
         self.option_rows = d.options.capacity
         self.capture = capture
         self.hidden_ = array("q")
+        self.link_types = frames.link_types
+        buffer: cython.uchar[::1] = frames.buffer
+        self.octets.count = buffer.shape[0]
+        if self.octets.count:
+            self.octets.first = cython.address(buffer[0])
         block: Block
         begin: cython.Py_ssize_t
         syns = array("q")
@@ -394,6 +415,7 @@ class KernelTables:
         wire_bytes: uint64_t
         time_ns: int64_t
         found: uint32_t
+        ids: uint64_t
         flow: int64_t
         t: cython.Py_ssize_t
         next_tunnel: cython.Py_ssize_t = 0
@@ -413,11 +435,25 @@ class KernelTables:
             self.frame = self.frames.frame[first + row]
             found = r.findings[row]
             if time_ns != NO_TIME:
-                found |= self.disorder(self.frames.point[first + row], time_ns)
+                found |= disorder(
+                    cython.address(self.noted), self.frames.point[first + row], time_ns
+                )
             if wire_bytes > LARGEST_FRAME_BYTES and r.inner_protocol[row] == TCP:
                 found |= C07
+            ids = 0
             if r.stop[row] == 0 and r.stop_layer[row] == 0:
                 self.plain_ += 1
+                if r.tunnel_count[row]:
+                    ids = look(
+                        self.recent,
+                        cython.address(self.octets),
+                        cython.address(self.frames),
+                        cython.address(self.columns),
+                        row,
+                        first + row,
+                        cython.cast(uint64_t, b.flows[row - begin].hash) << 32 | b.tunnels[t].hash,
+                        time_ns,
+                    )
             else:
                 place = (r.stop[row], r.stop_layer[row])
                 self.stops_[place] = self.stops_.get(place, 0) + 1
@@ -429,52 +465,17 @@ class KernelTables:
             if r.inner_version[row]:
                 flow = self.flow(cython.address(b.flows[row - begin]))
                 f = flow_row(cython.address(self.flows_), flow)
-                f.packets += 1
-                f.wire_bytes += wire_bytes
+                count_packet(f, wire_bytes)
             for depth in range(r.tunnel_count[row]):
                 found |= self.count_tunnel(
-                    b, t + depth, r.tunnel_start[row] + depth, flow, wire_bytes, time_ns
+                    b, t + depth, r.tunnel_start[row] + depth, flow, wire_bytes, time_ns, ids
                 )
+            if ids & AGAIN:
+                self.note_repeat(b, t, ids, self.frames.point[first + row])
             if found:
-                self.count_findings(found)
+                count_findings(cython.address(self.noted), found, self.capture, self.frame)
             if r.tcp_flags[row] & 0x12 == 0x02:
                 syns.append(row)
-        return 0
-
-    @cython.cfunc
-    @cython.inline
-    @cython.exceptval(0xFFFFFFFF, check=True)
-    def disorder(self, point: cython.Py_ssize_t, time_ns: int64_t) -> uint32_t:
-        """Return the finding about a time that is before an earlier one of its point."""
-        back: uint64_t
-        if point >= self.points or point < 0:
-            self.add_points(point)
-        if time_ns >= self.latest[point]:
-            self.latest[point] = time_ns
-            return 0
-        back = cython.cast(uint64_t, self.latest[point]) - cython.cast(uint64_t, time_ns)
-        if back < CLOCK_STEP_NS:
-            return C04
-        self.latest[point] = time_ns
-        return C05
-
-    @cython.cfunc
-    @cython.exceptval(-1)
-    def add_points(self, point: cython.Py_ssize_t) -> cython.int:
-        """Make room for the latest time of this point and of those before it."""
-        i: cython.Py_ssize_t
-        points: cython.Py_ssize_t = 2 * point + 16
-        if point < 0:
-            raise ValueError("points are counted from 0")
-        latest = cython.cast(
-            cython.pointer(int64_t), realloc(self.latest, points * cython.sizeof(int64_t))
-        )
-        if latest == cython.NULL:
-            raise MemoryError
-        for i in range(self.points, points):
-            latest[i] = NO_TIME
-        self.latest = latest
-        self.points = points
         return 0
 
     @cython.cfunc
@@ -488,10 +489,12 @@ class KernelTables:
         flow: int64_t,
         wire_bytes: uint64_t,
         time_ns: int64_t,
+        ids: uint32_t,
     ) -> uint32_t:
         """Count one tunnel of a frame, and return the findings about it.
 
         number: of its key in the block; row: in the tunnel table; flow: inside it, -1 for none.
+        ids: see `look`.
         """
         c: cython.pointer(TunnelColumns) = cython.address(self.columns.tunnels)
         o: cython.pointer(OptionColumns) = cython.address(self.columns.options)
@@ -511,8 +514,9 @@ class KernelTables:
         e.wire_bytes += wire_bytes
         e.overhead_bytes += c.overhead_bytes[row]
         note_time(e, time_ns)
+        if ids:
+            note_ids(e, ids)
         if port >= 0:
-            e.has_ports = 1
             if port < e.least_port:
                 e.least_port = port
             if port > e.most_port:
@@ -526,9 +530,9 @@ class KernelTables:
             f = flow_row(cython.address(self.flows_), flow)
             if f.ports >> PORT_SHIFT != cython.cast(uint64_t, tunnel + 1):
                 self.follow(f, flow, tunnel, row)
-            elif f.source_port != cython.cast(uint16_t, port):
-                f.changes += f.changes < MOST_CHANGES
-                f.source_port = cython.cast(uint16_t, port)
+            elif last_port_of(f) != cython.cast(uint16_t, port):
+                add_changes(f, 1)
+                set_last_port(f, cython.cast(uint16_t, port))
         if option == options:
             return found
         if options > self.option_rows:
@@ -564,12 +568,40 @@ class KernelTables:
         if before:
             self.note_move(before - 1, tunnel)
         f.ports = (f.ports & PORT_BITS) | ((tunnel + 1) << PORT_SHIFT)
-        f.source_port = cython.cast(uint16_t, c.source_port[row])
+        set_last_port(f, cython.cast(uint16_t, c.source_port[row]))
         # Else the flow is that of the header that carries the tunnel.
         if c.header_offset[row] <= self.columns.rows.inner_offset[c.row[row]]:
             e.services |= service_of(f.kind & 0xFF, f.ports >> 17 & ONE_PORT, f.ports & ONE_PORT)
         e.inner_flows += self.pair(tunnel, flow)
         return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def note_repeat(
+        self, b: cython.pointer(Block), number: cython.Py_ssize_t, ids: uint32_t, point: int32_t
+    ) -> cython.int:
+        """Remember that a packet came again; number: of its outermost tunnel in the block."""
+        if self.link_types[point] == SLL:
+            return 0
+        place = (
+            self.tunnel(cython.address(b.tunnels[number])),
+            (ids & 0xFFFF != 0) | (ids >> 16 != 0) << 1,
+        )
+        noted = self.repeats_.setdefault(place, [0])
+        noted[0] += 1
+        if len(noted) <= FIRST_FRAMES:
+            noted.append((self.capture, self.frame))
+        return 0
+
+    def repeats(self):
+        """See `tables.SummaryTables`."""
+        rows = []
+        e: cython.pointer(TunnelRow)
+        for (number, numbered_by), (packets, *frames) in self.repeats_.items():
+            e = tunnel_row(cython.address(self.tunnels_), number)
+            tunnel = tunnel_count_of(e)
+            rows.append(Sightings(tunnel, numbered_by, e.any_ids & ~e.all_ids, packets, frames))
+        return proven(rows)
 
     @cython.cfunc
     @cython.exceptval(-1)
@@ -593,28 +625,6 @@ class KernelTables:
             self.moves_[pair] = [1, self.capture, self.frame]
         return 0
 
-    @cython.cfunc
-    @cython.inline
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def count_findings(self, bits: uint32_t) -> cython.void:
-        """Count every finding bit of the frame that is being counted."""
-        i: uint32_t
-        while bits:
-            i = genevecap_lowest_bit(bits)
-            bits &= bits - 1
-            if self.found[i] < FIRST_FRAMES:
-                self.found_captures[8 * i + self.found[i]] = self.capture
-                self.found_frames[8 * i + self.found[i]] = self.frame
-            self.found[i] += 1
-
-    def first_frames(self, bit: uint32_t):
-        """Return the first frames of a finding, by the number of its bit."""
-        return [
-            (self.found_captures[8 * bit + i], self.found_frames[8 * bit + i])
-            for i in range(min(self.found[bit], FIRST_FRAMES))
-        ]
-
     def hidden(self):
         """See `tables.SummaryTables`."""
         return self.hidden_
@@ -625,8 +635,8 @@ class KernelTables:
         number: int64_t
         slot: uint64_t
         key: Key
-        place: uint32_t
         f: cython.pointer(FlowRow)
+        mine_flow: cython.pointer(FlowRow)
         e: cython.pointer(TunnelRow)
         mine: cython.pointer(TunnelRow)
         flows = array("q")
@@ -641,11 +651,10 @@ class KernelTables:
             f = flow_row(
                 cython.address(other.flows_), i
             )  # `other` may be this one, whose rows have moved
-            flow_row(cython.address(self.flows_), number).packets += f.packets
-            flow_row(cython.address(self.flows_), number).wire_bytes += f.wire_bytes
-            flow_row(cython.address(self.flows_), number).changes = min(
-                flow_row(cython.address(self.flows_), number).changes + f.changes, MOST_CHANGES
-            )
+            mine_flow = flow_row(cython.address(self.flows_), number)
+            add_changes(mine_flow, changes_of(f))
+            mine_flow.packets_changes += packets_of(f) << CHANGES_WIDTH
+            mine_flow.bytes_port += wire_bytes_of(f) << LAST_PORT_WIDTH
         for i in range(other.tunnels_.used):
             e = tunnel_row(cython.address(other.tunnels_), i)
             key = key_of(SEED, cython.cast(cython.pointer(uint64_t), e), ALL_BITS)
@@ -658,9 +667,10 @@ class KernelTables:
             mine.overhead_bytes += e.overhead_bytes
             mine.option_packets += e.option_packets
             mine.services |= e.services
-            mine.has_ports |= e.has_ports
             mine.least_port = min(mine.least_port, e.least_port)
             mine.most_port = max(mine.most_port, e.most_port)
+            mine.any_ids |= e.any_ids
+            mine.all_ids &= e.all_ids
             if mine.packets == e.packets or (e.capture, e.frame) < (mine.capture, mine.frame):
                 mine.capture = e.capture
                 mine.frame = e.frame
@@ -680,14 +690,7 @@ class KernelTables:
             )
         for stop, packets in other.stops_.items():
             self.stops_[stop] = self.stops_.get(stop, 0) + packets
-        for i in range(32):
-            first = sorted(set(self.first_frames(i)) | set(other.first_frames(i)))
-            self.found[i] += other.found[i]
-            place = 8 * i
-            for capture, frame in first[: min(self.found[i], FIRST_FRAMES)]:
-                self.found_captures[place] = capture
-                self.found_frames[place] = frame
-                place += 1
+        add_findings(cython.address(self.noted), cython.address(other.noted))
 
     def selected(self):
         """See `tables.SummaryTables`."""
@@ -736,11 +739,7 @@ class KernelTables:
 
     def findings(self):
         """See `tables.SummaryTables`."""
-        return [
-            FindingCount(1 << i, self.found[i], tuple(self.first_frames(i)))
-            for i in range(32)
-            if self.found[i]
-        ]
+        return findings_of(cython.address(self.noted))
 
     def tunnels(self):
         """See `tables.SummaryTables`."""

@@ -34,6 +34,15 @@ class Tunnel:
     services: int = 0
     capture: int = 0
     frame: int = 0
+    any_ids: int = 0
+    """Of the identifications that are not 0 (see `repeats`): the bits that any of them has."""
+    all_ids: int = 0xFFFFFFFF
+    """The bits that all of them have."""
+
+    def add_ids(self, ids: int) -> None:
+        """Note the identifications of a packet: the inner one in the upper 16 bits."""
+        self.any_ids |= ids
+        self.all_ids &= ids | (0 if ids & 0xFFFF else 0xFFFF) | (0 if ids >> 16 else 0xFFFF0000)
 
     def seen(self, time_ns: int) -> None:
         """Let its packets reach to this time."""
@@ -57,6 +66,22 @@ class Flow:
     """The outer source port that it had there last."""
     changes: int = 0
     """Packets whose outer source port is another than that of the one before."""
+
+
+def tunnel_key(d: DecodedBatch, t: int) -> Key:
+    """Return the key of a row of the tunnel table."""
+    table = d.tunnels
+    return (
+        table.kind[t],
+        table.vni[t],
+        table.version[t],
+        table.source_hi[t],
+        table.source_lo[t],
+        table.destination_hi[t],
+        table.destination_lo[t],
+        table.destination_port[t],
+        table.depth[t],
+    )
 
 
 def tunnel_count(key: Key, t: Tunnel) -> TunnelCount:

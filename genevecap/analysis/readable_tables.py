@@ -8,7 +8,9 @@ from collections import Counter
 from itertools import compress
 from typing import Self
 
+from ..capture.linktypes import LINUX_SLL
 from ..columns import NO_TIME, DecodedBatch, Finding, FrameBatch, Stop
+from .readable_repeats import RecentPackets, numbered_packet
 from .readable_rows import (
     End,
     FiveTuple,
@@ -18,9 +20,11 @@ from .readable_rows import (
     Tunnel,
     is_scattered,
     tunnel_count,
+    tunnel_key,
     tunnel_order,
     unusual_ports,
 )
+from .repeats import INNER, OUTER, Sightings, proven
 from .services import TCP, service_of
 from .tables import (
     CLOCK_STEP_NS,
@@ -34,6 +38,7 @@ from .tables import (
     FlowCount,
     Move,
     OptionCount,
+    Repeat,
     Scattered,
     StopCount,
     TunnelCount,
@@ -62,6 +67,8 @@ class ReadableTables:
         self._latest: dict[int, int] = {}
         self._hidden = array("q")
         self._moves: dict[tuple[Key, Key], list[int]] = {}
+        self._recent = RecentPackets()
+        self._repeats: dict[tuple[Key, int], tuple[list[int], list[tuple[int, int]]]] = {}
 
     def update(self, frames: FrameBatch, decoded: DecodedBatch, capture: int) -> array[int]:
         """See `SummaryTables`."""
@@ -91,6 +98,7 @@ class ReadableTables:
                     self._follow(key, (tunnel_key, tunnel), port, place, is_inside=is_inside)
             if found:
                 self._count_findings(found, place)
+            self._look_for_repeat(frames, d, i, key, place)
             if d.tcp_flags[i] & 0x12 == 0x02:
                 syns.append(i)
         return syns
@@ -172,21 +180,29 @@ class ReadableTables:
         if pair in self._moves or len(self._moves) < MOST_MOVES:
             self._moves.setdefault(pair, [0, *place])[0] += 1
 
+    def _look_for_repeat(
+        self, frames: FrameBatch, d: DecodedBatch, i: int, flow: Key | None, place: tuple[int, int]
+    ) -> None:
+        """Note the identifications of a packet in tunnels, and whether it is there again."""
+        found = numbered_packet(frames, d, i)
+        if found is None:
+            return
+        (ids, packet), start, row = found, d.tunnel_start[i], d.first + i
+        for t in range(start, start + d.tunnel_count[i]):
+            self._tunnels[tunnel_key(d, t)].add_ids(ids)
+        outermost = tunnel_key(d, start)
+        again = self._recent.was_seen((outermost, flow, packet), frames.time_ns[row])
+        if again and frames.link_types[frames.point[row]] != LINUX_SLL:
+            numbered_by = (OUTER if ids & 0xFFFF else 0) | (INNER if ids >> 16 else 0)
+            count, first = self._repeats.setdefault((outermost, numbered_by), ([0], []))
+            count[0] += 1
+            if len(first) < FIRST_FRAMES:
+                first.append(place)
+
     def _count_tunnel(
         self, d: DecodedBatch, t: int, wire: int, time_ns: int, place: tuple[int, int]
     ) -> tuple[Key, Tunnel]:
-        table = d.tunnels
-        key = (
-            table.kind[t],
-            table.vni[t],
-            table.version[t],
-            table.source_hi[t],
-            table.source_lo[t],
-            table.destination_hi[t],
-            table.destination_lo[t],
-            table.destination_port[t],
-            table.depth[t],
-        )
+        table, key = d.tunnels, tunnel_key(d, t)
         tunnel = self._tunnels.get(key)
         if tunnel is None:
             tunnel = self._tunnels[key] = Tunnel(capture=place[0], frame=place[1])
@@ -235,6 +251,8 @@ class ReadableTables:
             tunnel.capture, tunnel.frame = min((tunnel.capture, tunnel.frame), place)
             tunnel.least_port = min(tunnel.least_port, theirs.least_port)
             tunnel.most_port = max(tunnel.most_port, theirs.most_port)
+            tunnel.any_ids |= theirs.any_ids
+            tunnel.all_ids &= theirs.all_ids
             tunnel.services |= theirs.services
             tunnel.packets += theirs.packets
             tunnel.wire_bytes += theirs.wire_bytes
@@ -312,6 +330,17 @@ class ReadableTables:
                 other = tunnel_count(now, self._tunnels[now])
                 found.append(Move(one, other, times + back[0], *min(place, back[1:])))
         return found
+
+    def repeats(self) -> list[Repeat]:
+        """See `SummaryTables`."""
+        rows = []
+        for (key, numbered_by), (count, first) in self._repeats.items():
+            tunnel = self._tunnels[key]
+            changing = tunnel.any_ids & ~tunnel.all_ids
+            rows.append(
+                Sightings(tunnel_count(key, tunnel), numbered_by, changing, count[0], first)
+            )
+        return proven(rows)
 
     def directions(self) -> Directions:
         """See `SummaryTables`."""

@@ -138,6 +138,15 @@ class Move(NamedTuple):
     """The first frame after such a change."""
 
 
+class Repeat(NamedTuple):
+    """Packets of one tunnel that were there before: see `repeats`."""
+
+    tunnel: TunnelCount
+    packets: int
+    frames: list[tuple[int, int]]
+    """The first ones, as (capture, frame)."""
+
+
 class Directions(NamedTuple):
     """TCP connections by whether both directions were seen."""
 
@@ -194,6 +203,9 @@ class SummaryTables(Protocol):
         A packet that is passed on, decapsulated and encapsulated again, is not meant: there the
         destination of one tunnel is the source of the other.
         """
+
+    def repeats(self) -> list[Repeat]:
+        """Return the tunnels with packets that came again, in no order."""
 
     def directions(self) -> Directions:
         """Count TCP connections by whether both directions were seen, whatever tunnel is around."""

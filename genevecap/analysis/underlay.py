@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tunnels show of the network that they cross: U01 to U05, told from counted tables."""
+"""What tunnels show of the network that they cross: U01 to U05 and U07, from counted tables."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def note_underlay(
     _note_plain(noted, crossing, protected)
     _note_paths(noted, tables, crossing)
     _note_moves(noted, tables, redirect_vnis)
+    _note_repeats(noted, tables)
 
 
 def _crosses(t: TunnelCount, redirect_vnis: frozenset[int]) -> bool:
@@ -171,6 +172,20 @@ def _note_moves(noted: Noted, tables: SummaryTables, redirect_vnis: frozenset[in
             )
 
 
+def _note_repeats(noted: Noted, tables: SummaryTables) -> None:
+    """Note U07: packets that were there before, most of them first."""
+    found = sorted(tables.repeats(), key=lambda repeat: (-repeat.packets, repeat.frames))
+    for number, (t, packets, _) in enumerate(found[:MAX_DETAILS]):
+        noted.note(
+            "U07",
+            packets=0 if number else sum(each.packets for each in found),
+            frames=() if number else [place for each in found for place in each.frames],
+            detail=f"{_tunnel_text(t)}: {packets_text(packets)}",
+            display_filter=_tunnel_filter(t),
+            more=0 if number else max(len(found) - MAX_DETAILS, 0),
+        )
+
+
 # --- words -------------------------------------------------------------------------------------
 
 
@@ -191,12 +206,14 @@ def _ends(row: TunnelCount | FlowCount) -> str:
 
 
 def _tunnel_text(t: TunnelCount) -> str:
-    return f"{TUNNEL_NAMES[t.kind]} VNI {t.vni}, {_ends(t)}"
+    vni = f" VNI {t.vni}" if t.vni >= 0 else ""
+    return f"{TUNNEL_NAMES[t.kind]}{vni}, {_ends(t)}"
 
 
 def _tunnel_filter(t: TunnelCount) -> str:
     ip = "ip" if t.version == 4 else "ipv6"
-    return f"{ip}.src == {_source(t)} && {ip}.dst == {_destination(t)} && udp.dstport == {t.port}"
+    ends = f"{ip}.src == {_source(t)} && {ip}.dst == {_destination(t)}"
+    return ends if t.port < 0 else f"{ends} && udp.dstport == {t.port}"
 
 
 def _flow_text(flow: FlowCount) -> str:

@@ -4,8 +4,9 @@
     python -m tests.benchmarks.generate OUT.pcap FRAMES [CONVERSATIONS [SEED]]
 
 49 % Geneve with 0 to 3 options, 42 % VXLAN, 9 % without tunnel; 5 % have an outer VLAN tag, 3 % an
-inner one, 3 % IPv6 outside, 10 % IPv6 inside; about 360 octets on average.  A process of its own,
-since what a process held before `exec` counts as its child's peak memory.
+inner one, 3 % IPv6 outside, 10 % IPv6 inside; about 360 octets on average.  The outermost IPv4
+header numbers the frames, so that each is another one.  A process of its own, since what a process
+held before `exec` counts as its child's peak memory.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ CONVERSATIONS = 20_000
 SIZES = (0, 0, 0, 48, 160, 420, 1240)
 """Octets of TCP or UDP payload; what is drawn for a frame of a conversation."""
 CHUNK = 20_000
+IPV4_BEGINS = b"\x08\x00\x45\x00"
+"""An EtherType, and the first octets of the header that it says."""
 NODES, VNIS = 16, 32
 OPTIONS = (
     p.geneve_option(0x0102, 0x80, bytes(4)),
@@ -101,21 +104,39 @@ def templates(rng, conversations):
     return result
 
 
+def identification_of(frame):
+    """Return where a frame's first IPv4 identification is, 0 where it has none."""
+    begin = frame.find(IPV4_BEGINS)
+    return begin + 6 if begin >= 0 else 0
+
+
+def numbered(frame, place, sent):
+    """Return a frame, whose identification is 0 so far, with this one: in parts."""
+    if not place:
+        return (frame,)
+    checksum = int.from_bytes(frame[place + 6 : place + 8], "big")
+    checksum = (checksum + 0xFFFF - sent) % 0xFFFF
+    number, checksum = sent.to_bytes(2, "big"), checksum.to_bytes(2, "big")
+    return frame[:place], number, frame[place + 2 : place + 6], checksum, frame[place + 8 :]
+
+
 def generate(path, frames, conversations=CONVERSATIONS, seed=1):
     """Write the capture: frames of random conversations, a few of which are much busier."""
     rng = random.Random(seed)
     known = templates(rng, conversations)
     lengths = [struct.pack("<II", len(frame), len(frame)) for frame in known]
+    places = [identification_of(frame) for frame in known]
     stamp, count = struct.Struct("<II").pack, len(known)
     time_ns = 1_700_000_000 * 10**9
     with Path(path).open("wb") as out:
         out.write(captures.pcap_header(magic=captures.NANOSECONDS))
         for begin in range(0, frames, CHUNK):
             parts = []
-            for _ in range(min(CHUNK, frames - begin)):
+            for sent in range(begin, begin + min(CHUNK, frames - begin)):
                 number = int(count * rng.random() ** 1.5)
                 time_ns += 300
-                parts += (stamp(*divmod(time_ns, 10**9)), lengths[number], known[number])
+                parts += (stamp(*divmod(time_ns, 10**9)), lengths[number])
+                parts += numbered(known[number], places[number], sent & 0xFFFF)
             out.write(b"".join(parts))
 
 

@@ -23,6 +23,7 @@ PHASES = {
     "_kernel_tunnels": "decode",
     "_kernel_tables": "count",
     "_kernel_answers": "count",
+    "_kernel_findings": "count",
     "_kernel_services": "count",
     "_kernel_replays": "count",
 }

@@ -108,10 +108,34 @@ class Replayed(Rule):
         "A packet that comes again was replayed by somebody, duplicated on the way, or captured "
         "twice (by a mirror port that copies both directions). Receivers drop all but the first. "
         "Looked for are the last 1,024 numbers of each sender, receiver and key at each capture "
-        "point; what has no number (plain tunnels) is not judged."
+        "point. What has no such number (plain tunnels) is a matter of U07."
     )
     remedy = "Rule out that the capture shows each packet twice; then look for a loop or an attack."
     source = (
         "RFC 4303 section 3.4.3, IEEE 802.1AE section 10.6, https://www.wireguard.com/protocol/"
     )
     display_filter = "esp || wg || macsec"
+
+
+class Repeated(Rule):
+    """A packet of a plain tunnel that was there before."""
+
+    code = "U07"
+    severity = "warning"
+    message = "packets in tunnels that were there before"
+    explanation = (
+        "One capture point shows the same packet in the same tunnel twice within a second. "
+        "Somebody replayed it, the network duplicated it (a loop, two routers that both forward "
+        "it), or it was captured twice (by a mirror port that copies both directions, or two "
+        "captures of one interface that were merged). Geneve and VXLAN have no number that "
+        "would let a receiver drop it. Counted are packets that are equal in tunnel, flow, TTL, "
+        "lengths, identifications and sequence number or checksum to one of the latest 4,096 in "
+        "tunnels. A retransmission is a packet of its own, with identifications of its own, and "
+        "so is a copy for another tunnel endpoint. An IPv4 identification has to tell: where "
+        "the outer and the inner one are 0 or never change in the tunnel, or neither header is "
+        "IPv4, nothing is said, nor of fragments inside, nor of captures of `any` in their "
+        "first form (SLL), which show one packet many times."
+    )
+    remedy = "Rule out that the capture shows each packet twice; then look for a loop or an attack."
+    source = "RFC 791 section 3.2, RFC 6864 section 4, RFC 7348 section 7"
+    display_filter = "geneve || vxlan"
