@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows in NumPy columns: taken and joined, runs of equal ones, look-ups in sorted values."""
+"""Rows in NumPy columns: taken and joined, runs of equal ones, look-ups, single numbers."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
@@ -60,3 +61,8 @@ def find(known: Array, values: Array) -> tuple[Array, Array]:
     at = np.searchsorted(known, values)
     at[at == len(known)] = 0
     return at, known[at] == values
+
+
+def numbers(column: Array) -> memoryview[int]:
+    """Return an int64 column to read single numbers from, which arrays make objects of first."""
+    return memoryview(array("q", np.ascontiguousarray(column, np.int64).tobytes()))

@@ -316,7 +316,7 @@ class Views:
     def _messages(self, half: Half | None) -> list[Message]:
         if half is None:
             return []
-        first = {half.events[i]: half.events[i + 1] for i in range(0, len(half.events), 4)}
+        first = dict(zip(half.events[::4], half.events[1::4], strict=True))
         whole = half.highest if half.total is None else half.total
         ends = [turn.offset for turn in half.turns[1:]]
         ends += [whole] * (len(half.turns) - len(ends))

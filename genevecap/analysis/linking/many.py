@@ -18,11 +18,13 @@ from .pairing import Pairing
 
 MOST_LEARNT = 1_600
 """Events of which all pairs are learnt from."""
-_RUNS, _RUN = 3, 250
+_RUNS, _RUN = 3, 300
 _PIECE = 4_096
 """Events that are judged at a time."""
 _FAR = 1e-4
 """Pairs of less than this share of the best weight of their event are dropped."""
+_SCALINGS = 12
+"""Enough for so few pairs of an event."""
 _SETTLING = 2
 """Times that ranks are looked at again."""
 
@@ -137,7 +139,7 @@ def _settled(
     """Return how likely each pair is, by one fit."""
     rows, columns = pairs
     own = weight / max(weight.max(initial=0), 1e-300)
-    believed, factors = balance(rows, columns, own, shape, capacity)
+    believed, factors = balance(rows, columns, own, shape, capacity, scalings=_SCALINGS)
     for _ in range(_SETTLING):
         own = weight * fit.rank[ranks.differences(rows, columns, believed)]
         own /= max(own.max(initial=0), 1e-300)

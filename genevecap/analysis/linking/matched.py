@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..rows import Array
+from ..rows import Array, numbers
 from .events import EventTable
 
 _BLOCK_ROWS = 1 << 17
@@ -20,7 +20,7 @@ Joined = tuple[Array, Array, Array, Array, Array]
 class Matched:
     """Events of one kind on one side, and the records they may belong to."""
 
-    __slots__ = ("_order", "_sorted", "belief", "column", "row", "table")
+    __slots__ = ("_begin", "_order", "_turn", "belief", "column", "row", "table")
 
     def __init__(self, table: EventTable, row: Array, column: Array, belief: Array) -> None:
         self.table = table
@@ -28,29 +28,35 @@ class Matched:
         self.column = column
         self.belief = belief
         legs = table.leg[row]
+        self._turn = table.turn[row]
         self._order = np.argsort(legs, kind="stable")
-        self._sorted = legs[self._order]
+        most = int(legs.max(initial=-1)) + 2
+        self._begin = numbers(np.searchsorted(legs[self._order], np.arange(most)))
+        """Where a leg's rows begin in `_order`."""
 
-    def _rows_of(self, leg: int) -> Array:
+    def _rows_of(self, leg: int) -> Array | slice:
         """Return the rows of a leg's events, in order."""
-        begin, end = np.searchsorted(self._sorted, (leg, leg + 1))
-        return self._order[begin:end]
+        if leg + 1 >= len(self._begin):
+            return slice(0)
+        rows: Array = self._order[self._begin[leg] : self._begin[leg + 1]]
+        return rows
+
+    def _records_of(self, leg: int) -> Iterator[tuple[int, int, float]]:
+        """Return (message, record, belief) of a leg's events."""
+        own = self._rows_of(leg)
+        columns = (self._turn[own].tolist(), self.column[own].tolist(), self.belief[own].tolist())
+        return zip(*columns, strict=True)
 
     def by_turn(self, leg: int) -> dict[int, dict[int, float]]:
         """Return the records that each message of a leg may begin with, by message."""
-        own = self._rows_of(leg)
         result: dict[int, dict[int, float]] = {}
-        turns, columns = self.table.turn[self.row[own]], self.column[own]
-        rows = zip(turns.tolist(), columns.tolist(), self.belief[own].tolist(), strict=True)
-        for turn, record, p in rows:
+        for turn, record, p in self._records_of(leg):
             result.setdefault(turn, {})[record] = p
         return result
 
     def records_of(self, leg: int) -> dict[int, float]:
         """Return the records that a leg's first event of this kind may belong to."""
-        own = self._rows_of(leg)
-        own = own[self.table.turn[self.row[own]] == 0]
-        return dict(zip(self.column[own].tolist(), self.belief[own].tolist(), strict=True))
+        return {record: p for turn, record, p in self._records_of(leg) if turn == 0}
 
 
 def join_at_records(one: Matched, other: Matched) -> Iterator[Joined]:

@@ -86,6 +86,7 @@ def balance(
     capacity: Array | None = None,
     alone: float = _ALONE,
     start: Array | None = None,
+    scalings: int | None = None,
 ) -> tuple[Array, Array]:
     """Scale weights until each row sums to 1 and each column to its capacity, nearly.
 
@@ -95,7 +96,8 @@ def balance(
     n, m = shape
     room: Array = np.ones(m) if capacity is None else capacity
     v: Array = np.ones(m) if start is None else start
-    scalings = _SCALINGS if start is None else _MORE_SCALINGS
+    if scalings is None:
+        scalings = _SCALINGS if start is None else _MORE_SCALINGS
     kernel = load(KERNEL)
     if kernel is None:
         for _ in range(scalings):

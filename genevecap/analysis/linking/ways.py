@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..rows import Array, find
+from ..rows import Array, find, numbers
 from .events import (
     EventTable,
     HboneRecords,
@@ -89,6 +89,8 @@ class Ways:
         self.owner = {upward: joined_records(hbone, upward=upward)[1] for upward in (True, False)}
         records = {upward: joined_records(hbone, upward=upward)[0] for upward in (True, False)}
         self.records = records
+        self._owner_of = {upward: numbers(owner) for upward, owner in self.owner.items()}
+        self._left_ns = {upward: numbers(r.client_first_ns) for upward, r in records.items()}
         tables = {(k, s): event_table(self._legs[s], k) for k in Kind for s in (0, 1)}
         for upward in (True, False):
             message = Kind.REQUEST if upward else Kind.RESPONSE
@@ -289,7 +291,7 @@ class Ways:
         ]
         if outbound is not None and inbound is None and kind is Kind.REQUEST:
             sides[0] |= self._first_requests.by_turn(outbound)
-        owner, left_ns = self.owner[kind.upward], self.records[kind.upward].client_first_ns
+        owner, left_ns = self._owner_of[kind.upward], self._left_ns[kind.upward]
         # What passed before the client's SYN is of other sessions, however well it would fit.
         opened = None if outbound is None else self._legs[0][outbound].open_ns
         opened_ns = _EVER if opened is None else opened - self._slack_ns
@@ -331,7 +333,7 @@ class Ways:
         """Return when the client's proxy may first have had the `200` of an inbound leg."""
         if inbound is None:
             return _EVER
-        owner, at_client_ns = self.owner[False], self.records[False].client_last_ns
+        owner, at_client_ns = self._owner_of[False], self.records[False].client_last_ns
         belief = self._matched[Kind.ACCEPT, 1].records_of(inbound)
         own = _possible({record: p for record, p in belief.items() if owner[record] == hbone})
         return min((int(at_client_ns[record]) for record in own), default=_EVER)
@@ -359,7 +361,7 @@ class Ways:
     def _best(
         self, kind: Kind, belief: dict[int, float], hbone: int
     ) -> tuple[int, int, int, int] | None:
-        owner, records = self.owner[kind.upward], self.records[kind.upward]
+        owner, records = self._owner_of[kind.upward], self.records[kind.upward]
         own = {record: p for record, p in belief.items() if owner[record] == hbone}
         if not own:
             return None

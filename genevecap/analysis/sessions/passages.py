@@ -19,6 +19,7 @@ from typing import NamedTuple
 from ..linking.events import Kind, Message
 from ..linking.frames import FRAME_BYTES, READ_BYTES, RECORD_BYTES
 from ..linking.link import Links
+from ..rows import numbers
 from .octets import Octets
 
 _MOST_RECORDS = 4096
@@ -90,10 +91,12 @@ class Walk:
     def __init__(self, links: Links, *, upward: bool) -> None:
         self._upward = upward
         self._links = links
-        self._columns = links.columns(upward=upward)
-        self._hbone_of = links.owners(upward=upward)
-        self._left_ns = self._columns.client_first_ns if upward else self._columns.server_first_ns
-        self._came_ns = self._columns.server_last_ns if upward else self._columns.client_last_ns
+        columns = links.columns(upward=upward)
+        self._length, self._hbone_of = numbers(columns.length), numbers(links.owners(upward=upward))
+        self._client_ns = numbers(columns.client_last_ns)
+        self._server_ns = numbers(columns.server_last_ns)
+        self._left_ns = numbers(columns.client_first_ns if upward else columns.server_first_ns)
+        self._came_ns = self._server_ns if upward else self._client_ns
 
     def passages(self, sessions: Sequence[Carried]) -> list[list[Passage]]:
         """Return where the octets of each session passed."""
@@ -172,7 +175,7 @@ class Walk:
 
     def _size(self, one: _Open, record: int, *, begins_here: bool) -> int | None:
         """Return how much of a message a record may hold, None where it can hold nothing."""
-        length = int(self._columns.length[record])
+        length = self._length[record]
         size, rest = length - _OVERHEAD, one.end - one.offset
         if size <= 0 or (length <= _CONTROL_BYTES and size != rest):
             return None  # WINDOW_UPDATE, PING, SETTINGS, END_STREAM of this and other streams
@@ -189,20 +192,20 @@ class Walk:
             came = one.carried.sender.came(end)
             if came is None or came > self._left_ns[record]:
                 return None
-            wait_ns = int(self._left_ns[record]) - came
+            wait_ns = self._left_ns[record] - came
         if one.carried.receiver is not None:
             left = one.carried.receiver.left(end)
             if left is None or left < self._came_ns[record]:
                 return None
-            wait_ns = left - int(self._came_ns[record])
+            wait_ns = left - self._came_ns[record]
         return wait_ns
 
     def _passage(self, one: _Open, record: int, share: float) -> Passage:
         first, one.first = one.first, False
         return Passage(
             end=one.offset,
-            client_ns=int(self._columns.client_last_ns[record]),
-            server_ns=int(self._columns.server_last_ns[record]),
+            client_ns=self._client_ns[record],
+            server_ns=self._server_ns[record],
             share=share,
             first=first,
         )

@@ -12,6 +12,7 @@ For the same reason legs whose partner is not clear count by themselves.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,8 @@ class Residence:
         self._uncertainty_ns = uncertainty_ns
         self._records = RecordTimes(drafts.mesh, drafts.inputs, drafts.views)
         self._stays: dict[_Where, list[Stay]] = defaultdict(list)
+        self._seen: dict[tuple[Connection, bool], Octets] = {}
+        """Octets of the direction that is being looked at."""
         self._missing: Counter[tuple[int, bool, str]] = Counter()
         """Frames that were not followed, by point of their leg, whether upward, and phase."""
 
@@ -88,11 +91,12 @@ class Residence:
             for way in opened:
                 self._pass_opened(way, upward=upward)
             self._walk(walked, upward=upward)
+            self._seen.clear()
         self._miss_unclear(sessions, ways)
         for draft in sessions:
             if draft.inbound is not None:
                 self._serve(draft.inbound)
-        found = [(where, Stays(stays)) for where, stays in self._stays.items()]
+        found = [(where, Stays(stays)) for where, stays in self._stays.items() if stays]
         return [(self._hop(where, stays), stays.times()) for where, stays in found]
 
     def _ways(self, sessions: Sequence[Draft]) -> Iterator[_Way]:
@@ -181,9 +185,12 @@ class Residence:
         return events.up if upward else events.down
 
     def _octets(self, connection: Connection, *, upward: bool) -> Octets:
-        point = self._drafts.views.point(connection)
-        half = (connection.forward if upward else connection.reverse).get(point)
-        return Octets(half, self._drafts.views)
+        found = self._seen.get((connection, upward))
+        if found is None:
+            point = self._drafts.views.point(connection)
+            half = (connection.forward if upward else connection.reverse).get(point)
+            found = self._seen[connection, upward] = Octets(half, self._drafts.views)
+        return found
 
     def _note(self, way: _Way, passages: Sequence[Passage], frames: int, *, upward: bool) -> None:
         """Note the stays in both proxies, of those whose legs are known.
@@ -252,7 +259,7 @@ class Residence:
         origin, to = (at_leg, at_record) if into_record else (at_record, at_leg)
         if origin < 0 or to < 0:
             return
-        direction = "forward" if upward else "reverse"
+        kept: dict[bool, list[Stay]] = {}
         for passage in passages:
             record_ns = passage.client_ns if leg == "outbound" else passage.server_ns
             octet_ns = octets.came(passage.end) if into_record else octets.left(passage.end)
@@ -261,10 +268,13 @@ class Residence:
             stay_ns = record_ns - octet_ns if into_record else octet_ns - record_ns
             if stay_ns < -self._drafts.slack_ns:  # the record was taken for another
                 continue
-            phase = "first" if passage.first else "later"
-            where = _Where(origin, to, "hbone" if into_record else leg, direction, "proxy", phase)
             stay = Stay(session, session << 40 | passage.end, stay_ns, passage.share)
-            self._stays[where].append(stay)
+            kept.setdefault(passage.first, []).append(stay)
+        direction = "forward" if upward else "reverse"
+        for first, stays in kept.items():
+            phase = "first" if first else "later"
+            where = _Where(origin, to, "hbone" if into_record else leg, direction, "proxy", phase)
+            self._stays[where] += stays
 
     def _serve(self, j: int) -> None:
         """Note how long a server took from the last octet of a request to its response."""
@@ -273,14 +283,13 @@ class Residence:
         half = self._drafts.mesh.inbound[j].connection.forward.get(point)
         if half is None:
             return
-        times = np.array(half.events, np.int64).reshape(-1, 4)[:, 2]
-        asked = np.sort(self._drafts.views.corrected(point, times)) if len(times) else times
-        where = _Where(point, point, "inbound", "forward", "server", None)
+        times = np.array(half.events[2::4], np.int64)
+        asked = sorted(self._drafts.views.corrected(point, times).tolist())
+        stays = self._stays[_Where(point, point, "inbound", "forward", "server", None)]
         for request, response in _exchanges(events):
-            place = int(np.searchsorted(asked, response, "right"))
+            place = bisect_right(asked, response)
             if place and asked[place - 1] >= request:
-                stay_ns = response - int(asked[place - 1])
-                self._stays[where].append(Stay(j, len(self._stays[where]), stay_ns, 1.0))
+                stays.append(Stay(j, len(stays), response - asked[place - 1], 1.0))
 
     def _hop(self, where: _Where, stays: Stays) -> Hop:
         upward = where.direction == "forward"

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,7 @@ _THOUGHT_OF = 0.05
 """Probability from which on a time is one that the stay may well have taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
+class Stay(NamedTuple):
     """How long one stay took, or may have taken."""
 
     session: int
@@ -31,10 +30,9 @@ class Stays:
     """The stays of one hop, at least one."""
 
     def __init__(self, stays: Sequence[Stay]) -> None:
-        session = np.array([one.session for one in stays], np.uint64)
-        stay = np.array([one.stay for one in stays], np.int64)
-        ns = np.array([one.ns for one in stays], np.int64)
-        share = np.array([one.share for one in stays])
+        columns = zip(*stays, strict=True)
+        session, stay, ns = (np.array(next(columns), t) for t in (np.uint64, np.int64, np.int64))
+        share = np.array(next(columns), np.float64)
         order = np.lexsort((-share, stay))
         stay, ns, share = stay[order], ns[order], share[order]
         first = starts(stay)
