@@ -11,24 +11,27 @@ from ..decode.option_kinds import EXPERIMENTAL_CLASS, KNOWN_CRITICAL, OPTION_CRI
 from .findings.noted import Noted
 from .health.counts import note_node_local, note_port
 from .inputs import InputState
-from .tables import OptionCount, SummaryTables, TunnelCount
+from .tables import FindingCount, OptionCount, SummaryTables, TunnelCount
 from .underlay import note_underlay
 
 LEAST_CONNECTIONS = 10
 """With fewer TCP connections nothing is said about directions."""
 
 
-def note_packets(noted: Noted, tables: SummaryTables) -> None:
-    """Note the findings about single packets."""
-    for finding in tables.findings():
+def note_packets(
+    noted: Noted, findings: Iterable[FindingCount], options: Sequence[OptionCount]
+) -> None:
+    """Note the findings about single packets.
+
+    options: all that were met, to be named; none where they were not counted.
+    """
+    for finding in findings:
         code = str(Finding(finding.bit).name)
         noted.note(code, packets=finding.packets, frames=finding.frames)
         if finding.bit == Finding.G07:
-            _name_options(noted, code, [o for o in tables.options() if _is_unknown_critical(o)])
+            _name_options(noted, code, [o for o in options if _is_unknown_critical(o)])
         elif finding.bit == Finding.G17:
-            _name_options(
-                noted, code, [o for o in tables.options() if o.option_class >= EXPERIMENTAL_CLASS]
-            )
+            _name_options(noted, code, [o for o in options if o.option_class >= EXPERIMENTAL_CLASS])
 
 
 def _is_unknown_critical(option: OptionCount) -> bool:
@@ -86,7 +89,7 @@ def run_findings(
     is_selection: whether packets were left out, which may be all of one direction.
     """
     noted = Noted()
-    note_packets(noted, tables)
+    note_packets(noted, tables.findings(), tables.options())
     note_captures(noted, states)
     for note in told:
         note(noted)

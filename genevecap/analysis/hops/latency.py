@@ -24,6 +24,7 @@ from ..health.seen import MeshSeen, dropping_points
 from ..health.slow_proxies import note_slow
 from ..inputs import Batch, Inputs
 from ..linking.legs import Sorter, Views
+from ..packet_findings import PacketFindings
 from ..points.roles import PointRole, RoleSigns
 from ..points.signs import SYNS_KEPT
 from ..progress import Progress
@@ -228,6 +229,7 @@ class _Run:
     """Whether there are segments of port 15008, and others."""
     table: HopTable | None = None
     twins: Array = field(default_factory=lambda: np.zeros(0, bool))
+    packets: PacketFindings = field(default_factory=PacketFindings)
     noted: Noted = field(default_factory=Noted)
 
     def __post_init__(self) -> None:
@@ -251,10 +253,15 @@ class _Run:
         for paths in self.matcher.finish():
             self._take(paths)
         self.trips.count(self.twins, last=True)
+        self.noted = self.packets.noted(self.inputs)
         return interrupted
 
     def _observe(self, batch: Batch, segments: BatchSegments, time_ns: Array) -> None:
-        """Follow connections, and let roles have their sample: of SYNs those of lowest numbers."""
+        """Look for findings, follow connections, and let roles have their sample.
+
+        Of SYNs that is those of lowest numbers.
+        """
+        self.packets.update(batch)
         if self.tracker is not None:
             kept = bool(self.inputs.selector)
             self.tracker.update(batch.frames, batch.decoded, batch.capture, kept=kept)
