@@ -331,6 +331,7 @@ class _Run:
         views = Views(roles, clock.correct)
         with collected_later():
             connections = group(half for half in self.tracker.halves() if half.point not in twins)
+            self.tracker = None  # what it kept is not needed twice
             mesh = Mesh.of(Sorter(roles, connections).sort(connections))
         if not mesh.hbone or not (mesh.outbound or mesh.inbound):
             return (), ()

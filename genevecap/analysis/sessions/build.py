@@ -21,7 +21,7 @@ from .modes import Modes
 from .outcomes import ending
 from .results import Alternative, LegSummary, SegmentTime, SessionSummary, Timing, Wait
 from .timing import by_segment, through_waypoint
-from .waits import handshake, waits_of
+from .waits import all_waits, handshake, waits_of, within
 from .waypoint_times import WaypointTimes
 from .waypoints import Carrier
 
@@ -43,6 +43,7 @@ class SessionBuilder:
         self._inputs = drafts.inputs
         self._links = drafts.links
         self._waypoint_times = WaypointTimes(drafts.mesh, drafts.inputs, roles)
+        self._hbone_waits: dict[tuple[str, int], list[Wait]] = {}
         self._roles = {role.index: role for role in roles}
         self._nodes: dict[str, str] = {}
         for role in roles:
@@ -330,13 +331,21 @@ class SessionBuilder:
         found = waits_of("outbound", draft.connection, self._views.corrected, span_ns)
         for role, h in (("hbone", draft.hbone), ("waypoint", draft.onward)):
             if h is not None:
-                connection = self._mesh.hbone[h].connection
-                found += waits_of(role, connection, self._views.corrected, span_ns)
+                found += within(self._waits_of_hbone(role, h), span_ns)
                 found += handshake(role, self._inputs.hbone[h], span_ns)
         if draft.inbound is not None:
             connection = self._mesh.inbound[draft.inbound].connection
             found += waits_of("inbound", connection, self._views.corrected, span_ns)
         return tuple(sorted(found, key=lambda wait: (wait.at_ns, wait.name)))
+
+    def _waits_of_hbone(self, role: str, h: int) -> list[Wait]:
+        """Return all waits of a connection, which many sessions may share."""
+        found = self._hbone_waits.get((role, h))
+        if found is None:
+            connection = self._mesh.hbone[h].connection
+            found = all_waits(role, connection, self._views.corrected)
+            self._hbone_waits[role, h] = found
+        return found
 
 
 def _with_stream(leg: LegSummary, stream: OpenStream) -> LegSummary:

@@ -18,8 +18,9 @@ side between them, look like that; a server that pauses for as long looks the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
+from operator import lt, sub
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,6 +55,19 @@ def waits_of(
 
     leg: its role, for the result.
     """
+    return within(all_waits(leg, connection, corrected), span_ns)
+
+
+def within(found: Sequence[Wait], span_ns: tuple[int, int]) -> list[Wait]:
+    """Return the waits that begin within a span, in order of time; of many the longest."""
+    first, last = span_ns
+    found = [wait for wait in found if first <= wait.at_ns <= last]
+    longest = sorted(found, key=lambda wait: -wait.ns)[:_LISTED]
+    return sorted(longest, key=lambda wait: (wait.at_ns, wait.name))
+
+
+def all_waits(leg: str, connection: Connection, corrected: Corrected) -> list[Wait]:
+    """Return the named waits of one connection, in no order."""
     found = [*_repeated_syns(leg, connection, corrected)]
     for side, other in (
         (connection.forward, connection.reverse),
@@ -62,10 +76,7 @@ def waits_of(
         late = list(_late_octets(leg, side, corrected))
         found += late or _filled_holes(leg, side, corrected)
         found += _delayed(leg, side, other, corrected)
-    first, last = span_ns
-    found = [wait for wait in found if first <= wait.at_ns <= last]
-    longest = sorted(found, key=lambda wait: -wait.ns)[:_LISTED]
-    return sorted(longest, key=lambda wait: (wait.at_ns, wait.name))
+    return found
 
 
 def handshake(leg: str, hbone: HboneRecords, span_ns: tuple[int, int]) -> list[Wait]:
@@ -96,6 +107,8 @@ def _repeated_syns(leg: str, connection: Connection, corrected: Corrected) -> It
 
 def _late_octets(leg: str, side: Mapping[int, Half], corrected: Corrected) -> Iterator[Wait]:
     """Yield where octets were late between two points and the first saw duplicates."""
+    if not any(half.duplicates for half in side.values()):
+        return
     halves = sorted(side.values(), key=lambda half: corrected(half.point, _first(half))[0])
     for one, other in pairwise(halves):
         if not one.duplicates:
@@ -115,9 +128,10 @@ def _late_octets(leg: str, side: Mapping[int, Half], corrected: Corrected) -> It
 def _filled_holes(leg: str, side: Mapping[int, Half], corrected: Corrected) -> list[Wait]:
     """Return where octets came after later ones, at the first point that saw such a thing."""
     for half in side.values():
-        begin, end, moment = _events(half, corrected)
-        if len(begin) < 2:
+        # Nearly all are in order, which is seen sooner than arrays are made.
+        if not any(map(lt, half.events[4::4], accumulate(half.events[1::4], max))):
             continue
+        begin, end, moment = _events(half, corrected)
         before = np.maximum.accumulate(end)[:-1]
         fills = np.flatnonzero(begin[1:] < before) + 1
         found = []
@@ -143,11 +157,14 @@ def _delayed(
     """Return pauses of 40 ms between two writes, at the first point that saw both directions."""
     for point, half in side.items():
         back = other.get(point)
-        begin, end, moment = _events(half, corrected)
-        if back is None or len(begin) < 2:
+        if back is None or len(half.events) < 8:
             continue
-        pause = np.diff(moment)
         shortest, longest = _DELAYED_NS
+        times = corrected(point, np.array(half.events[2::4], np.int64)).tolist()
+        if not any(shortest <= pause <= longest for pause in map(sub, times[1:], times)):
+            return []
+        begin, end, moment = _events(half, corrected)
+        pause = np.diff(moment)
         likely = (pause >= shortest) & (pause <= longest) & (begin[1:] == end[:-1])
         if half.mss:
             likely &= end[:-1] - begin[:-1] < half.mss
