@@ -26,6 +26,8 @@ KERNELS = (
     "genevecap.analysis._kernel_services",
     "genevecap.analysis._kernel_answers",
     "genevecap.analysis._kernel_findings",
+    "genevecap.analysis._kernel_inner_flows",
+    "genevecap.analysis._kernel_options",
     "genevecap.analysis._kernel_tables",
     "genevecap.analysis._kernel_replays",
     "genevecap.analysis._kernel_streams",

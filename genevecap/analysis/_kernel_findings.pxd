@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# Findings about single packets, as they are counted.
+# Findings of single packets as they are counted, and what compares a packet with those before it.
 
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint32_t, uint64_t
 from genevecap._kernel_columns cimport genevecap_lowest_bit
+from ._kernel_tables cimport Table
 
 cdef enum:
     FINDING_BITS = 32
@@ -26,6 +27,10 @@ cdef struct PacketFindings:
 cdef int add_points(PacketFindings *f, Py_ssize_t point) except -1
 cdef int add_findings(PacketFindings *f, PacketFindings *other) except -1
 cdef object findings_of(PacketFindings *f)
+cdef int note_move(dict moves, Table *tunnels, uint64_t before, uint64_t now, int32_t capture, int64_t frame) except -1
+cdef object moves_of(dict moves, Table *tunnels)
+cdef int note_repeat(dict repeats, uint64_t tunnel, uint32_t ids, int32_t capture, int64_t frame) except -1
+cdef object repeats_of(dict repeats, Table *tunnels)
 
 
 cdef inline void count_findings(

@@ -2,15 +2,21 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 # cython: initializedcheck=False, cdivision=True
 # mypy: ignore-errors
-"""Findings about single packets, compiled: what is not done for every packet (see the `.pxd`)."""
+"""What findings are counted from, compiled: what is not done for every packet (see the `.pxd`)."""
 
 from __future__ import annotations
 
 import cython
+from cython.cimports.genevecap.analysis._kernel_answers import tunnel_count_of
+from cython.cimports.genevecap.analysis._kernel_tables import TunnelRow, tunnel_row
 from cython.cimports.libc.stdint import INT64_MIN, int64_t, uint32_t
 from cython.cimports.libc.stdlib import realloc
 
-from .tables import FindingCount
+from . import tables
+from .repeats import Sightings, proven
+from .tables import FindingCount, Move
+
+MOST_MOVES = cython.declare(cython.Py_ssize_t, tables.MOST_MOVES)
 
 
 def add_points(f, point):
@@ -62,3 +68,66 @@ def findings_of(f):
         for i in range(FINDING_BITS)
         if f.found[i]
     ]
+
+
+def note_move(moves, tunnels, before, now, capture, frame):
+    """Remember that packets of a flow came from one tunnel, then from another.
+
+    moves: by pairs of tunnels, by their numbers: how often, and where first.
+    """
+    a: cython.pointer(TunnelRow) = tunnel_row(tunnels, before)
+    b: cython.pointer(TunnelRow) = tunnel_row(tunnels, now)
+    if (
+        a.kind != b.kind
+        or a.vni_port >> 32 != b.vni_port >> 32
+        or (a.source_lo == b.source_lo and a.source_hi == b.source_hi)
+        or (a.destination_lo == b.source_lo and a.destination_hi == b.source_hi)
+        or (b.destination_lo == a.source_lo and b.destination_hi == a.source_hi)
+    ):
+        return 0
+    pair = (before, now)
+    move = moves.get(pair)
+    if move is not None:
+        move[0] += 1
+    elif len(moves) < MOST_MOVES:
+        moves[pair] = [1, capture, frame]
+    return 0
+
+
+def moves_of(moves, tunnels):
+    """See `tables.SummaryTables.moves`."""
+    found = []
+    for (before, now), (times, *place) in moves.items():
+        back = moves.get((now, before))
+        if back is None:
+            continue
+        one = tunnel_count_of(tunnel_row(tunnels, before))
+        other = tunnel_count_of(tunnel_row(tunnels, now))
+        if one[:9] < other[:9]:
+            found.append(Move(one, other, times + back[0], *min(place, back[1:])))
+    return found
+
+
+def note_repeat(repeats, tunnel, ids, capture, frame):
+    """Remember that a packet came again.
+
+    repeats: by the number of the outermost tunnel and by what numbers the packets (see
+    `repeats.Sightings`): how many, and the first of them.  ids: see `look`.
+    """
+    place = (tunnel, (ids & 0xFFFF != 0) | (ids >> 16 != 0) << 1)
+    noted = repeats.setdefault(place, [0])
+    noted[0] += 1
+    if len(noted) <= FIRST_FRAMES:
+        noted.append((capture, frame))
+    return 0
+
+
+def repeats_of(repeats, tunnels):
+    """See `tables.SummaryTables.repeats`."""
+    rows = []
+    e: cython.pointer(TunnelRow)
+    for (number, numbered_by), (packets, *frames) in repeats.items():
+        e = tunnel_row(tunnels, number)
+        changing = e.any_ids & ~e.all_ids
+        rows.append(Sightings(tunnel_count_of(e), numbered_by, changing, packets, frames))
+    return proven(rows)

@@ -22,6 +22,7 @@ from cython.cimports.genevecap.analysis._kernel_tables import (
     hash_of,
     make_table,
 )
+from cython.cimports.genevecap.decode._kernel_state import be32, be64, le32, le64
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memset
 
@@ -51,32 +52,6 @@ Sequence = cython.struct(identifier=uint32_t, channel=uint64_t, number=uint64_t)
 
 
 @cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def big(octets: cython.pointer(uint8_t), count: cython.int) -> uint64_t:
-    """Return a number of so many octets, the highest first."""
-    i: cython.int
-    number: uint64_t = 0
-    for i in range(count):
-        number = number << 8 | octets[i]
-    return number
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def little(octets: cython.pointer(uint8_t), count: cython.int) -> uint64_t:
-    """Return a number of so many octets, the lowest first."""
-    i: cython.int
-    number: uint64_t = 0
-    for i in range(count):
-        number |= cython.cast(uint64_t, octets[i]) << (8 * i)
-    return number
-
-
-@cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
 def sequence_of(
@@ -85,20 +60,20 @@ def sequence_of(
     """See `sequence_numbers.sequence_of`; tell whether there is one."""
     s.channel = 0
     if layer == ESP and size >= 8:
-        s.identifier = cython.cast(uint32_t, big(h, 4))
-        s.number = big(h + 4, 4)
+        s.identifier = be32(h)
+        s.number = be32(h + 4)
         return True
     if layer == WIREGUARD and size >= 16 and h[0] == 4:
-        s.identifier = cython.cast(uint32_t, little(h + 4, 4))
-        s.number = little(h + 8, 8)
+        s.identifier = le32(h + 4)
+        s.number = le64(h + 8)
         return True
     if layer == MACSEC and size >= 6:
         s.identifier = h[0] & 0x03
-        s.number = big(h + 2, 4)
+        s.number = be32(h + 2)
         if h[0] & 0x20:
             if size < 14:
                 return False
-            s.channel = big(h + 6, 8)
+            s.channel = be64(h + 6)
         return True
     return False
 

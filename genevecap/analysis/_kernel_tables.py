@@ -30,7 +30,6 @@ from cython.cimports.genevecap.analysis._kernel_answers import (
     largest,
     scattered_flows,
     tcp_directions,
-    tunnel_count_of,
 )
 from cython.cimports.genevecap.analysis._kernel_findings import (
     PacketFindings,
@@ -38,6 +37,18 @@ from cython.cimports.genevecap.analysis._kernel_findings import (
     count_findings,
     disorder,
     findings_of,
+    moves_of,
+    note_move,
+    note_repeat,
+    repeats_of,
+)
+from cython.cimports.genevecap.analysis._kernel_inner_flows import InnerFlows
+from cython.cimports.genevecap.analysis._kernel_options import (
+    OptionCounts,
+    add_options,
+    count_known_option,
+    enter_option,
+    options_of,
 )
 from cython.cimports.genevecap.analysis._kernel_repeats import (
     AGAIN,
@@ -48,19 +59,16 @@ from cython.cimports.genevecap.analysis._kernel_repeats import (
 )
 from cython.cimports.genevecap.analysis._kernel_services import service_of
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from cython.cimports.libc.stdlib import calloc, free, realloc
-from cython.cimports.libc.string import memset
+from cython.cimports.libc.stdlib import free
 
 from ..capture.linktypes import LINUX_SLL
 from ..columns import MAX_TUNNELS as MOST_TUNNELS
 from ..columns import Finding, Stop, TunnelKind
 from . import tables
-from .repeats import Sightings, proven
-from .tables import Move, OptionCount, StopCount
+from .tables import StopCount
 
 NO_TIME = cython.declare(int64_t, -0x7FFFFFFFFFFFFFFF - 1)
 SEED = cython.declare(uint64_t, hash("genevecap") & 0xFFFFFFFFFFFFFFFF)
-LOW_HALF = cython.declare(uint64_t, 0xFFFFFFFF)
 PORT_BITS = cython.declare(uint64_t, 0x3FFFFFFFF)
 PORT_SHIFT = cython.declare(uint32_t, 34)
 ONE_PORT = cython.declare(uint64_t, 0x1FFFF)
@@ -68,14 +76,11 @@ ALL_BITS = cython.declare(uint64_t, 0xFFFFFFFFFFFFFFFF)
 MAX_TUNNELS = cython.declare(cython.Py_ssize_t, MOST_TUNNELS)
 AHEAD = cython.declare(cython.Py_ssize_t, 8)
 BLOCK = cython.declare(cython.Py_ssize_t, 128)
-OPTION_HASH = cython.declare(uint32_t, 0x9E3779B1)
 FLOW_WORDS = cython.declare(uint32_t, 8)
 TCP = cython.declare(uint64_t, 6)
 TUNNEL_WORDS = cython.declare(uint32_t, 16)
 
 SLL = cython.declare(cython.int, LINUX_SLL)
-FIRST_FRAMES = cython.declare(uint32_t, tables.FIRST_FRAMES)
-MOST_MOVES = cython.declare(cython.Py_ssize_t, tables.MOST_MOVES)
 LARGEST_FRAME_BYTES = cython.declare(uint64_t, tables.LARGEST_FRAME_BYTES)
 DYNAMIC_PORTS = cython.declare(int32_t, tables.DYNAMIC_PORTS)
 VXLAN_PORT = cython.declare(int32_t, tables.VXLAN_PORT)
@@ -86,8 +91,6 @@ V03 = cython.declare(uint32_t, int(Finding.V03))
 V04 = cython.declare(uint32_t, int(Finding.V04))
 C03 = cython.declare(uint32_t, int(Finding.C03))
 C07 = cython.declare(uint32_t, int(Finding.C07))
-
-OptionEntry = cython.struct(key=uint32_t, packets=uint64_t, occurrences=uint64_t, last=uint64_t)
 
 
 @cython.cfunc
@@ -113,20 +116,9 @@ class KernelTables:
 
     flows_: Table
     tunnels_: Table
-    # slots alone: the first flow of each 5-tuple
-    tuples_: Table
-    # by flow: its first flow plus one, 0 while that is not known
-    same: cython.pointer(uint32_t)
-    same_room: uint32_t
-    # pairs of tunnel and 5-tuple: (tunnel + 1) << 32 | first flow; 0 is free
-    pairs: cython.pointer(uint64_t)
-    pair_used: uint64_t
-    pair_mask: uint64_t
-    option_entries: cython.pointer(OptionEntry)
-    option_used: uint32_t
-    option_room: uint32_t
-    # by a hash of the option: the number of the entry that was met there last
-    near_options: uint32_t[64]
+    inner_flows: InnerFlows
+    options_: OptionCounts
+    # by option, the number of its entry
     option_slots: dict
     frames: FrameColumns
     columns: BatchColumns
@@ -153,25 +145,7 @@ class KernelTables:
     def __cinit__(self):
         make_table(cython.address(self.flows_), FLOW_WORDS, 1024, PORT_BITS)
         make_table(cython.address(self.tunnels_), TUNNEL_WORDS, 256, ALL_BITS)
-        make_table(cython.address(self.tuples_), 0, 1024, 0)
-        self.same_room = 1024
-        self.pair_mask = 4095
-        self.option_room = 64
-        self.same = cython.cast(
-            cython.pointer(uint32_t), calloc(self.same_room, cython.sizeof(uint32_t))
-        )
-        self.pairs = cython.cast(
-            cython.pointer(uint64_t), calloc(self.pair_mask + 1, cython.sizeof(uint64_t))
-        )
-        self.option_entries = cython.cast(
-            cython.pointer(OptionEntry), calloc(self.option_room, cython.sizeof(OptionEntry))
-        )
-        if (
-            self.same == cython.NULL
-            or self.pairs == cython.NULL
-            or self.option_entries == cython.NULL
-        ):
-            raise MemoryError
+        self.inner_flows = InnerFlows()
         self.option_slots = {}
         self.stops_ = {}
         self.moves_ = {}
@@ -183,10 +157,7 @@ class KernelTables:
         free(self.recent)
         free_table(cython.address(self.flows_))
         free_table(cython.address(self.tunnels_))
-        free_table(cython.address(self.tuples_))
-        free(self.same)
-        free(self.pairs)
-        free(self.option_entries)
+        free(self.options_.entries)
         free(self.noted.latest)
 
     @cython.cfunc
@@ -211,137 +182,6 @@ class KernelTables:
             tunnel_row(cython.address(self.tunnels_), number).capture = self.capture
             tunnel_row(cython.address(self.tunnels_), number).frame = self.frame
         return number
-
-    @cython.cfunc
-    @cython.exceptval(-1)
-    def grow_same(self) -> cython.int:
-        room: uint32_t = self.flows_.room
-        same = cython.cast(
-            cython.pointer(uint32_t),
-            realloc(self.same, cython.cast(cython.size_t, room) * cython.sizeof(uint32_t)),
-        )
-        if same == cython.NULL:
-            raise MemoryError
-        memset(same + self.same_room, 0, (room - self.same_room) * cython.sizeof(uint32_t))
-        self.same = same
-        self.same_room = room
-        return 0
-
-    @cython.cfunc
-    @cython.exceptval(-1)
-    def same_tuple(self, flow: uint64_t) -> int64_t:
-        """Return the first flow with this one's 5-tuple: the same flow in any VNI."""
-        f: cython.pointer(FlowRow) = flow_row(cython.address(self.flows_), flow)
-        g: cython.pointer(FlowRow)
-        kind: uint64_t = f.kind & LOW_HALF
-        hash_: uint32_t
-        slot: uint64_t
-        if flow >= self.same_room:
-            self.grow_same()
-        if self.same[flow]:
-            return self.same[flow] - 1
-        key: Key = key_of(SEED, cython.cast(cython.pointer(uint64_t), f), PORT_BITS)
-        key.kind = kind  # without the VNI
-        hash_ = hash_of(SEED, cython.address(key))
-        slot = hash_ & self.tuples_.mask
-        while self.tuples_.slots[slot]:
-            if self.tuples_.slots[slot] >> 32 == hash_:
-                g = flow_row(cython.address(self.flows_), number_in(self.tuples_.slots[slot]))
-                if (
-                    g.source_lo == f.source_lo
-                    and g.destination_lo == f.destination_lo
-                    and (g.ports ^ f.ports) & PORT_BITS == 0
-                    and g.kind & LOW_HALF == kind
-                    and g.source_hi == f.source_hi
-                    and g.destination_hi == f.destination_hi
-                ):
-                    self.same[flow] = self.tuples_.slots[slot] & LOW_HALF
-                    return self.same[flow] - 1
-            slot = (slot + 1) & self.tuples_.mask
-        new_slot(cython.address(self.tuples_), hash_, flow)
-        self.same[flow] = flow + 1
-        return flow
-
-    @cython.cfunc
-    @cython.exceptval(-1)
-    def pair(self, tunnel: uint64_t, flow: uint64_t) -> cython.int:
-        """Note that this flow was seen in this tunnel; return 1 where its 5-tuple is new there."""
-        key: uint64_t = ((tunnel + 1) << 32) | cython.cast(uint64_t, self.same_tuple(flow))
-        slot: uint64_t = mix(SEED, key) & self.pair_mask
-        while self.pairs[slot]:
-            if self.pairs[slot] == key:
-                return 0
-            slot = (slot + 1) & self.pair_mask
-        if self.pair_used * 2 > self.pair_mask:
-            self.grow_pairs()
-            slot = mix(SEED, key) & self.pair_mask
-            while self.pairs[slot]:
-                slot = (slot + 1) & self.pair_mask
-        self.pairs[slot] = key
-        self.pair_used += 1
-        return 1
-
-    @cython.cfunc
-    @cython.exceptval(-1)
-    def grow_pairs(self) -> cython.int:
-        old: cython.pointer(uint64_t) = self.pairs
-        old_mask: uint64_t = self.pair_mask
-        new = cython.cast(
-            cython.pointer(uint64_t), calloc((old_mask + 1) * 2, cython.sizeof(uint64_t))
-        )
-        if new == cython.NULL:
-            raise MemoryError
-        self.pairs = new
-        self.pair_mask = old_mask * 2 + 1
-        i: uint64_t
-        slot: uint64_t
-        for i in range(old_mask + 1):
-            if old[i]:
-                slot = mix(SEED, old[i]) & self.pair_mask
-                while new[slot]:
-                    slot = (slot + 1) & self.pair_mask
-                new[slot] = old[i]
-        free(old)
-        return 0
-
-    @cython.cfunc
-    @cython.exceptval(-1)
-    def option(self, key: uint32_t, packets: uint64_t, occurrences: uint64_t) -> cython.int:
-        """Count an option; packets 0 means: one, if this frame has not shown it yet."""
-        # A real capture has a handful; the dictionary is for one that is made to be slow.
-        near: uint32_t = (key * OPTION_HASH) >> 26
-        i: uint32_t = self.near_options[near]
-        e: cython.pointer(OptionEntry)
-        if i >= self.option_used or self.option_entries[i].key != key:
-            i = self.option_slots.get(key, self.option_used)
-            self.near_options[near] = i
-        if i == self.option_used:
-            if self.option_used == self.option_room:
-                room: uint32_t = self.option_room * 2
-                entries = cython.cast(
-                    cython.pointer(OptionEntry),
-                    realloc(
-                        self.option_entries,
-                        cython.cast(cython.size_t, room) * cython.sizeof(OptionEntry),
-                    ),
-                )
-                if entries == cython.NULL:
-                    raise MemoryError
-                self.option_entries = entries
-                self.option_room = room
-            e = cython.address(self.option_entries[i])
-            memset(e, 0, cython.sizeof(OptionEntry))
-            e.key = key
-            self.option_slots[key] = i
-            self.option_used += 1
-        e = cython.address(self.option_entries[i])
-        e.occurrences += occurrences
-        if packets:
-            e.packets += packets
-        elif e.last != self.count_:
-            e.packets += 1
-            e.last = self.count_
-        return 0
 
     def update(self, frames, d, capture):
         """See `tables.SummaryTables`."""
@@ -502,6 +342,7 @@ class KernelTables:
         options: cython.Py_ssize_t = option + c.option_count[row]
         ahead: cython.pointer(uint64_t)
         f: cython.pointer(FlowRow)
+        key: uint32_t
         port: int32_t = c.source_port[row]
         found: uint32_t = 0
         if number + AHEAD < b.tunnel_count:
@@ -539,13 +380,14 @@ class KernelTables:
             raise ValueError("a tunnel with options that the batch does not have")
         e.option_packets += 1
         while option < options:
-            self.option(
+            key = (
                 (cython.cast(uint32_t, o.option_class[option]) << 16)
                 | (cython.cast(uint32_t, o.option_type[option]) << 8)
-                | o.data_bytes[option],
-                0,
-                1,
+                | o.data_bytes[option]
             )
+            if not count_known_option(cython.address(self.options_), key, self.count_):
+                enter_option(cython.address(self.options_), self.option_slots, key)
+                count_known_option(cython.address(self.options_), key, self.count_)
             option += 1
         return found
 
@@ -566,13 +408,20 @@ class KernelTables:
         e: cython.pointer(TunnelRow) = tunnel_row(cython.address(self.tunnels_), tunnel)
         before: uint64_t = f.ports >> PORT_SHIFT
         if before:
-            self.note_move(before - 1, tunnel)
+            note_move(
+                self.moves_,
+                cython.address(self.tunnels_),
+                before - 1,
+                tunnel,
+                self.capture,
+                self.frame,
+            )
         f.ports = (f.ports & PORT_BITS) | ((tunnel + 1) << PORT_SHIFT)
         set_last_port(f, cython.cast(uint16_t, c.source_port[row]))
         # Else the flow is that of the header that carries the tunnel.
         if c.header_offset[row] <= self.columns.rows.inner_offset[c.row[row]]:
             e.services |= service_of(f.kind & 0xFF, f.ports >> 17 & ONE_PORT, f.ports & ONE_PORT)
-        e.inner_flows += self.pair(tunnel, flow)
+        e.inner_flows += self.inner_flows.is_new(cython.address(self.flows_), tunnel, flow)
         return 0
 
     @cython.cfunc
@@ -581,48 +430,9 @@ class KernelTables:
         self, b: cython.pointer(Block), number: cython.Py_ssize_t, ids: uint32_t, point: int32_t
     ) -> cython.int:
         """Remember that a packet came again; number: of its outermost tunnel in the block."""
-        if self.link_types[point] == SLL:
-            return 0
-        place = (
-            self.tunnel(cython.address(b.tunnels[number])),
-            (ids & 0xFFFF != 0) | (ids >> 16 != 0) << 1,
-        )
-        noted = self.repeats_.setdefault(place, [0])
-        noted[0] += 1
-        if len(noted) <= FIRST_FRAMES:
-            noted.append((self.capture, self.frame))
-        return 0
-
-    def repeats(self):
-        """See `tables.SummaryTables`."""
-        rows = []
-        e: cython.pointer(TunnelRow)
-        for (number, numbered_by), (packets, *frames) in self.repeats_.items():
-            e = tunnel_row(cython.address(self.tunnels_), number)
-            tunnel = tunnel_count_of(e)
-            rows.append(Sightings(tunnel, numbered_by, e.any_ids & ~e.all_ids, packets, frames))
-        return proven(rows)
-
-    @cython.cfunc
-    @cython.exceptval(-1)
-    def note_move(self, before: uint64_t, now: uint64_t) -> cython.int:
-        """Remember that packets of a flow came from one tunnel, then from another."""
-        a: cython.pointer(TunnelRow) = tunnel_row(cython.address(self.tunnels_), before)
-        b: cython.pointer(TunnelRow) = tunnel_row(cython.address(self.tunnels_), now)
-        if (
-            a.kind != b.kind
-            or a.vni_port >> 32 != b.vni_port >> 32
-            or (a.source_lo == b.source_lo and a.source_hi == b.source_hi)
-            or (a.destination_lo == b.source_lo and a.destination_hi == b.source_hi)
-            or (b.destination_lo == a.source_lo and b.destination_hi == a.source_hi)
-        ):
-            return 0
-        pair = (before, now)
-        move = self.moves_.get(pair)
-        if move is not None:
-            move[0] += 1
-        elif len(self.moves_) < MOST_MOVES:
-            self.moves_[pair] = [1, self.capture, self.frame]
+        if self.link_types[point] != SLL:
+            tunnel: int64_t = self.tunnel(cython.address(b.tunnels[number]))
+            note_repeat(self.repeats_, tunnel, ids, self.capture, self.frame)
         return 0
 
     def hidden(self):
@@ -633,7 +443,6 @@ class KernelTables:
         """See `tables.SummaryTables`."""
         i: uint32_t
         number: int64_t
-        slot: uint64_t
         key: Key
         f: cython.pointer(FlowRow)
         mine_flow: cython.pointer(FlowRow)
@@ -676,18 +485,16 @@ class KernelTables:
                 mine.frame = e.frame
             note_time(mine, e.first_ns)
             note_time(mine, e.last_ns)
-        for slot in range(other.pair_mask + 1):
-            if other.pairs[slot]:
-                number = tunnels[(other.pairs[slot] >> 32) - 1]
-                tunnel_row(cython.address(self.tunnels_), number).inner_flows += self.pair(
-                    number, flows[other.pairs[slot] & LOW_HALF]
-                )
-        for i in range(other.option_used):
-            self.option(
-                other.option_entries[i].key,
-                other.option_entries[i].packets,
-                other.option_entries[i].occurrences,
-            )
+        self.inner_flows.add(
+            other.inner_flows,
+            cython.address(self.flows_),
+            cython.address(self.tunnels_),
+            flows,
+            tunnels,
+        )
+        add_options(
+            cython.address(self.options_), self.option_slots, cython.address(other.options_)
+        )
         for stop, packets in other.stops_.items():
             self.stops_[stop] = self.stops_.get(stop, 0) + packets
         add_findings(cython.address(self.noted), cython.address(other.noted))
@@ -718,17 +525,7 @@ class KernelTables:
 
     def options(self):
         """See `tables.SummaryTables`."""
-        i: uint32_t
-        e: cython.pointer(OptionEntry)
-        rows = []
-        for i in range(self.option_used):
-            e = cython.address(self.option_entries[i])
-            rows.append(
-                OptionCount(
-                    e.key >> 16, (e.key >> 8) & 0xFF, e.key & 0xFF, e.packets, e.occurrences
-                )
-            )
-        return rows
+        return options_of(cython.address(self.options_))
 
     def stops(self):
         """See `tables.SummaryTables`."""
@@ -755,13 +552,8 @@ class KernelTables:
 
     def moves(self):
         """See `tables.SummaryTables`."""
-        found = []
-        for (before, now), (times, *place) in self.moves_.items():
-            back = self.moves_.get((now, before))
-            if back is None:
-                continue
-            one = tunnel_count_of(tunnel_row(cython.address(self.tunnels_), before))
-            other = tunnel_count_of(tunnel_row(cython.address(self.tunnels_), now))
-            if one[:9] < other[:9]:
-                found.append(Move(one, other, times + back[0], *min(place, back[1:])))
-        return found
+        return moves_of(self.moves_, cython.address(self.tunnels_))
+
+    def repeats(self):
+        """See `tables.SummaryTables`."""
+        return repeats_of(self.repeats_, cython.address(self.tunnels_))

@@ -237,6 +237,12 @@ cdef inline uint64_t be48(Octets h) noexcept nogil:
 cdef inline uint64_t be64(Octets h) noexcept nogil:
     return (<uint64_t>be32(h) << 32) | be32(h + 4)
 
+cdef inline uint32_t le32(Octets h) noexcept nogil:
+    return (<uint32_t>h[3] << 24) | (<uint32_t>h[2] << 16) | (<uint32_t>h[1] << 8) | h[0]
+
+cdef inline uint64_t le64(Octets h) noexcept nogil:
+    return (<uint64_t>le32(h + 4) << 32) | le32(h)
+
 cdef inline uint32_t u8(Frame *f, uint64_t p) noexcept nogil:
     if p + 1 > f.captured:
         f.overruns += 1

@@ -24,6 +24,8 @@ PHASES = {
     "_kernel_tables": "count",
     "_kernel_answers": "count",
     "_kernel_findings": "count",
+    "_kernel_inner_flows": "count",
+    "_kernel_options": "count",
     "_kernel_services": "count",
     "_kernel_replays": "count",
 }
