@@ -14,6 +14,10 @@ A hundred sessions begin in a second.  Each has as many requests as its share of
 (4 requests: 95 frames).  Frames are cut after the TCP header, or that of the TLS record; CONTENT
 is how many octets of the pods' payload are captured (0; a request differs from others in its
 first 16).  Proxies take 0.15 ms and more, the wire 5 ms and 4 ms back; nothing is lost.
+
+`latency --same-clock` of 200,000, 1,000,000 and 2,000,000 frames with 2,000, 10,000 and 20,000
+sessions: 3.4, 8.6 and 14.7 s of CPU time and 136, 376 and 667 MB (two cores, loaded; medians of
+three).  Per session 0.63 ms, of which 0.08 are spent on its frames, and 30 kB.
 """
 
 from __future__ import annotations

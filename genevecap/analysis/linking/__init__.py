@@ -22,7 +22,9 @@ distribution of delays that nobody knows beforehand and that is therefore learnt
 itself.  A pair of legs is then as likely as it is that the two have the same record, the product
 over all events, over all HBONE connections that could have carried them (`link`).  Splitting the
 way at the record is what makes this sharp: the record is the same octets at both proxies, so the
-noise of the network between them, and that of the other proxy, drops out.
+noise of the network between them, and that of the other proxy, drops out.  Of many events some
+teach what is then used for all (`many`), and pairs are only formed where they overlap (`gates`), so
+that time grows with the number of legs.
 
 **What else decides** enters the same product: content (`likeness`) where payload was captured,
 totals and order in time as gates that must hold, keys and logs where there are any.  Then all
