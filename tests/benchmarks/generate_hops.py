@@ -166,7 +166,7 @@ class Writer:
             seen = np.where(segments.forward, times[at], times[4 - at])
             rows = np.flatnonzero(seen >= 0)
             tunnel = name == "eth0"
-            frames = _frames(segments, rows, tunnel=tunnel, end=at in {0, 4})
+            frames = _frames(segments, rows, tunnel=tunnel, at=at)
             wire_bytes = frames.shape[1] + segments.octets[rows]
             self.add(seen[rows], interface, frames, wire_bytes)
 
@@ -217,9 +217,13 @@ def _blocks(times, interfaces, frames, wire_bytes):
     return blocks
 
 
-def _frames(segments, rows, *, tunnel, end):
-    """Frames up to the end of the TCP header."""
+def _frames(segments, rows, *, tunnel, at):
+    """Frames up to the end of the TCP header, at one of the points.
+
+    Both nodes route: the TTL is 64, 63 between them, and 62 in the end.
+    """
     forward = segments.forward[rows]
+    passed = np.where(forward, at, len(FORWARD) - 1 - at)
     client = 0x0AF40100 + segments.client[rows] % 250
     server, service = np.full(len(rows), 0x0AF40205), np.full(len(rows), 15008)
     port = segments.port[rows]
@@ -235,7 +239,7 @@ def _frames(segments, rows, *, tunnel, end):
         stamp=segments.stamp[rows],
         echo=np.zeros(len(rows), np.int64),
     )
-    return columns.frames(tunnel=tunnel, ttl=64 if end else 63)
+    return columns.frames(tunnel=tunnel, ttl=np.array((64, 63, 63, 63, 62), np.uint8)[passed])
 
 
 @dataclass(kw_only=True)

@@ -157,14 +157,15 @@ class Pool:
         up, down = self.streams
         for mine, other, way in ((up, down, self.up), (down, up, self.down)):
             columns = mine.columns(other, self.hbone_port, upward=mine is up)
-            for point, seen in zip(way.points, mine.seen, strict=True):
+            hops = 64 if mine is up else 63  # the server's own veth is not captured
+            for point, seen, ttl in zip(way.points, mine.seen, (hops, 63, hops - 1), strict=True):
                 name, interface = point.split("/")
                 tunnel = point.endswith("eth0")
                 for rows, header in ((mine.data, HEADER), (~mine.data, 0)):
                     some = columns.take(rows)
                     frames = some.frames(
                         tunnel=tunnel,
-                        ttl=63 if tunnel else 64,
+                        ttl=ttl,
                         payload=mine.headers(rows) if header else None,
                     )
                     wire_bytes = frames.shape[1] - header + some.octets
