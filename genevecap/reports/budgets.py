@@ -54,10 +54,17 @@ def _way(session: SessionSummary, style: Style) -> Iterator[str]:
         yield from (style.paint(text, "dim") for text in style.prose(printable(line), "    "))
 
 
+def _uncertainty(ns: int | None) -> str:
+    """Return that of a part, in words where its ends were seen by clocks that nothing relates."""
+    if ns is None:
+        return " (clocks not compared)"
+    return f" ±{duration(ns)}" if ns else ""
+
+
 def _budget(timing: Timing) -> str:
     parts = [
         f"{part.segment} {'-' if part.ns is None else duration(part.ns)}"
-        + (f" ±{duration(part.uncertainty_ns)}" if part.uncertainty_ns else "")
+        + _uncertainty(part.uncertainty_ns)
         for part in timing.by_segment
     ]
     if timing.first_byte_ns is None:

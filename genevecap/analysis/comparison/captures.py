@@ -172,7 +172,7 @@ def _session_times(sessions: Iterable[SessionSummary]) -> dict[tuple[str, str], 
             continue
         found[session.kind, FIRST_BYTE].append((session.id, timing.first_byte_ns, 0))
         for part in timing.by_segment:
-            if part.ns is not None:
+            if part.ns is not None and part.uncertainty_ns is not None:
                 spent = (session.id, part.ns, part.uncertainty_ns)
                 found[session.kind, part.segment].append(spent)
     return {

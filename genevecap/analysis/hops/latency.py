@@ -46,7 +46,7 @@ from ..sessions.modes import Modes
 from ..sessions.residence import Residence
 from ..sessions.results import SessionSummary
 from ..sessions.waypoints import exchanges_of
-from ..summary import capture_summary
+from ..summary import capture_summary, was_read
 from .identity import Matcher, Paths
 from .legs import Legs
 from .limits import Limits
@@ -165,13 +165,12 @@ def _measure(
     roles = [point.role for point in known]
     if times is not None:
         times.update({} if run.table is None else run.table.times_by_session())
-        times.update((name_of(hop), of_hop) for hop, of_hop in inside)
+        # What may be wrong by anything is not compared with another run.
+        times.update(
+            (name_of(hop), of_hop) for hop, of_hop in inside if hop.uncertainty_ns is not None
+        )
     return LatencyResult(
-        captures=tuple(
-            capture_summary(state, roles)
-            for state in run.inputs.states
-            if state.capture is not None and (state.damage is None or state.capture.packets > 0)
-        ),
+        captures=tuple(capture_summary(s, roles) for s in run.inputs.states if was_read(s)),
         clocks=clocks.clocks,
         hops=hops,
         chains=chains(hops),

@@ -20,6 +20,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..clock import UNKNOWN_NS
 from ..grouping import Connection
 from ..hops.results import Hop
 from ..hops.session_times import Times
@@ -97,7 +98,13 @@ class Residence:
             if draft.inbound is not None:
                 self._serve(draft.inbound)
         found = [(where, Stays(stays)) for where, stays in self._stays.items() if stays]
-        return [(self._hop(where, stays), stays.times()) for where, stays in found]
+        return [
+            (
+                self._hop(where, stays),
+                stays.times(self._uncertainty_ns(where.origin, where.to)),
+            )
+            for where, stays in found
+        ]
 
     def _ways(self, sessions: Sequence[Draft]) -> Iterator[_Way]:
         """Yield what carried the legs of sessions, each leg once."""
@@ -296,8 +303,10 @@ class Residence:
         # Octets pass from a leg into a record, or out of one into a leg.
         at_leg = where.origin if where.leg == "hbone" else where.to
         uncertainty_ns = stays.uncertainty_ns(self._missing[at_leg, upward, where.phase or ""])
+        of_clocks_ns = self._uncertainty_ns(where.origin, where.to)
         if uncertainty_ns is not None:
-            uncertainty_ns += self._uncertainty_ns(where.origin, where.to)
+            known = of_clocks_ns < UNKNOWN_NS
+            uncertainty_ns = uncertainty_ns + of_clocks_ns if known else None
         return Hop(
             origin=self._names[where.origin],
             to=self._names[where.to],

@@ -51,7 +51,8 @@ class SegmentTime:
     segment: str
     """client-stack, redirect, ztunnel-client, wire, ztunnel-server, server, waypoint, unknown."""
     ns: int | None
-    uncertainty_ns: int
+    uncertainty_ns: int | None
+    """By how much clocks may falsify it, None where they cannot be compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,9 +50,11 @@ class Stays:
         """Return how many there are."""
         return len(self._likeliest)
 
-    def times(self) -> Times:
-        """Return the likeliest time of each."""
-        return Times(session=self._sessions, ns=self._likeliest, packets=len(self))
+    def times(self, clock_ns: int = 0) -> Times:
+        """Return the likeliest time of each; clock_ns: by how much clocks may falsify all."""
+        return Times(
+            session=self._sessions, ns=self._likeliest, packets=len(self), clock_ns=clock_ns
+        )
 
     @property
     def least_ns(self) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..clock import UNKNOWN_NS
 from ..linking.events import Kind, LegEvents
 from ..linking.moments import RecordMoments
 from .results import SegmentTime
@@ -30,7 +31,8 @@ def by_segment(
 ) -> tuple[SegmentTime, ...]:
     """Return the segments of the time from the client's SYN to its first response octet.
 
-    wire_ns: uncertainty of the clocks between the two proxies, for each passage of the wire.
+    wire_ns: uncertainty of the clocks between the two proxies, for each passage of the wire;
+    UNKNOWN_NS where they cannot be compared.
     """
     if client.open_ns is None or not client.down:
         return ()
@@ -99,11 +101,18 @@ def _add_up(
         SegmentTime(
             segment=name,
             ns=spent[name],
-            uncertainty_ns=wire_ns * (passages % 2) if name == WIRE else wire_ns,
+            uncertainty_ns=_uncertainty_ns(wire_ns, 1 if name != WIRE else passages % 2),
         )
         for name in _ORDER
         if name in spent
     )
+
+
+def _uncertainty_ns(wire_ns: int, passages: int) -> int | None:
+    """Return that of so many passages; there and back it cancels out, whatever the clocks show."""
+    if not passages:
+        return 0
+    return wire_ns if wire_ns < UNKNOWN_NS else None
 
 
 def _steps(client: LegEvents, server: LegEvents, moments: RecordMoments) -> Sequence[Step]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from genevecap.analysis.clock import UNKNOWN_NS
 from genevecap.analysis.linking.events import Kind, LegEvents, Message
 from genevecap.analysis.linking.moments import RecordMoments
 from genevecap.analysis.sessions.timing import by_segment, through_waypoint
@@ -91,6 +92,15 @@ def test_the_clocks_uncertainty_cancels_between_ways_there_and_back(way, uncerta
     client, server = legs()
     parts = {p.segment: p.uncertainty_ns for p in by_segment(client, server, RecordMoments(way), 7)}
     assert parts["wire"] == uncertain
+
+
+def test_clocks_that_nothing_relates_leave_no_figure():
+    client, server = legs()
+    parts = by_segment(client, server, RecordMoments(WAY), UNKNOWN_NS)
+    assert {p.segment: p.uncertainty_ns for p in parts if p.segment in {"wire", "server"}} == {
+        "wire": 0,
+        "server": None,
+    }
 
 
 # --- through a waypoint ---
