@@ -15,6 +15,7 @@ from ..columns import NO_TIME, TUNNEL_NAMES, Stop
 from ..decode import DecodeSettings
 from ..decode.layers import layer_name, protocol_name
 from ..decode.options import class_name, option_name
+from .health.syn_retries import HboneSyns
 from .inputs import Batch, Inputs, InputState, read_into
 from .points.roles import RoleSigns
 from .progress import Progress
@@ -67,20 +68,27 @@ def inspect(
         points=PointTable(manifest),
     )
     counts, signs = RunCounts(inputs, checksums=checksums), RoleSigns(inputs.points)
+    hbone_syns = HboneSyns()
 
     def take(batch: Batch) -> None:
-        signs.update(batch, counts.update(batch))
+        syns = counts.update(batch)
+        signs.update(batch, syns)
+        if syns:
+            hbone_syns.update(batch.frames, batch.decoded, syns, batch.capture)
 
     interrupted = read_into(inputs, take)
     tables, ambient = counts.tables, counts.ambient()
     roles = [point.role for point in signs.result()]
+    noted = counts.noted(ambient.mode)
+    if not inputs.selector:
+        hbone_syns.note(noted, tables, roles)
     return InspectResult(
         captures=tuple(capture_summary(state, roles) for state in inputs.states if was_read(state)),
         tunnels=_tunnels(counts.tunnels),
         options=_options(tables),
         top_flows=tuple(_flow(flow) for flow in tables.top_flows(TOP_FLOWS)),
         stops=_stops(tables),
-        findings=counts.noted(ambient.mode).summaries([state.spec.path for state in inputs.states]),
+        findings=noted.summaries([state.spec.path for state in inputs.states]),
         ambient=ambient,
         stop_layers=_stop_layers(tables),
         selected_packets=tables.selected(),

@@ -176,7 +176,11 @@ PLAIN_UNDERLAY = (
     "nobody encrypts the underlay, and beside HBONE its tunnels carry plain HTTP: "
     "connections from and to the pod outside the mesh"
 )
-EXPECTED = {"ztunnel-1.31": {"U01": PLAIN_UNDERLAY}}
+BLOCKED = "port 15008 of one pod is blocked: three connections' SYNs, 20 of them (`flows` agrees)"
+EXPECTED = {
+    "ztunnel-1.31": {"U01": PLAIN_UNDERLAY},
+    "ztunnel-1.31-faults": {"A03": BLOCKED},
+}
 """Findings of severity warning or error that a clean set has, each with the reason."""
 
 SETS = (
@@ -220,6 +224,7 @@ EXPECTED_OF_SAMPLES = {
         "U01": NOT_IN_A_MESH,
         "V08": "one device was given a larger MTU than the underlay leaves, to show fragments",
     },
+    "ztunnel-unreachable/cli.pcapng": {"A03": BLOCKED},
 }
 
 

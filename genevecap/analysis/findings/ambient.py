@@ -57,7 +57,8 @@ class Unreachable(Rule):
     explanation = (
         "ztunnel's SYNs to port 15008 are dropped, or reset. It tries for ten seconds and then "
         "resets the client's connection; attempts for one destination wait for each other, so the "
-        "next one fails after twenty seconds, and so on."
+        "next one fails after twenty seconds, and so on. `inspect` tells SYNs that are repeated "
+        "while the client sends nothing else; `flows` tells resets and who waited, too."
     )
     remedy = (
         "Allow TCP port 15008 towards the pods of the mesh in NetworkPolicies and firewalls; where "
