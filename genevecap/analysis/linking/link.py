@@ -135,10 +135,10 @@ def link(
     links.outbound_of = _partners(columns, rows, probability, content)
     real = owner < len(hbone)
     pair, owner, part = pair[real], owner[real], part[real]
-    links.ways = _gather(rows[pair], owner, part, ways.alone(0), shape[0], shared.owners)
-    links.backs = _gather(columns[pair], owner, part, ways.alone(1), shape[1], shared.owners)
-    links.own_backs = _listed(*ways.alone(1))
-    links.own_ways = _listed(*ways.alone(0))
+    own_ways, own_backs = ways.alone(0), ways.alone(1)
+    links.ways = _gather(rows[pair], owner, part, own_ways, shape[0], shared.owners)
+    links.backs = _gather(columns[pair], owner, part, own_backs, shape[1], shared.owners)
+    links.own_backs, links.own_ways = _listed(*own_backs), _listed(*own_ways)
     for i, h, p in zip(pair.tolist(), owner.tolist(), part.tolist(), strict=True):
         if p > _NEGLIGIBLE:
             links.through.setdefault((int(rows[i]), int(columns[i])), []).append((h, p))

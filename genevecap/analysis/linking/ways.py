@@ -73,6 +73,10 @@ class Ways:
         self._slack_ns = slack_ns
         self._matched: dict[tuple[Kind, int], Matched] = {}
         self._frames: dict[bool, Frames] = {}
+        self._address = tuple(
+            np.array([leg.address for leg in legs], np.int64) for legs in self._legs
+        )
+        self._address_of_hbone = np.array([h.address for h in hbone], np.int64)
         self._source_of_hbone = np.array([h.source for h in hbone], np.int64)
         self._relayed = np.array(
             [-1 if h.relayed_source is None else h.relayed_source for h in hbone], np.int64
@@ -128,8 +132,8 @@ class Ways:
             (1, True): records.server_first_ns,
             (1, False): records.server_last_ns,
         }[side, follows]
-        of_event = np.array([leg.address for leg in self._legs[side]], np.int64)[table.leg]
-        of_record = np.array([h.address for h in self._hbone], np.int64)[self.owner[kind.upward]]
+        of_event = self._address[side][table.leg]
+        of_record = self._address_of_hbone[self.owner[kind.upward]]
         sizes = Sizes.of(kind, table, records.length, frames)
         events, of_records = (of_event, table.time_ns), (of_record, record_ns)
         pairing = Pairing(events, of_records, sizes, follows=follows)
