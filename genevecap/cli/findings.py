@@ -41,7 +41,8 @@ def findings(code: tuple[str, ...], output: OutputChoice) -> ExitCode:
     """List the findings that reports may name, or explain some of them.
 
     Without CODE: every rule with its severity and message.  With CODE (V08, say): what was seen,
-    why it matters, what to do, where the rule stands, and the Wireshark filter that shows it.
+    why it matters, what to do, where the rule stands, the Wireshark filter that shows it, and
+    which commands look for it.
     """
     from ..analysis.findings import rules
 
@@ -62,6 +63,6 @@ def _pieces(
     if output.format == "ndjson":
         return machine.ndjson_pieces(map(rules.row, chosen))
     if output.format == "csv":
-        return machine.csv_pieces(rules.CSV_COLUMNS, map(rules.row, chosen))
+        return machine.csv_pieces(rules.CSV_COLUMNS, map(rules.csv_row, chosen))
     lines = rules.explanations if explained else rules.lines
     return (f"{line}\n" for line in lines(chosen, output_style(output)))

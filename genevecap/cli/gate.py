@@ -64,7 +64,7 @@ class Gate:
 def _gate(*, fail_on: tuple[str, ...], ignore: tuple[str, ...]) -> Gate:
     return Gate(
         fail_on=tuple(
-            text.lower() if text.lower() in {"error", "warning"} else _code("--fail-on", text)
+            text.lower() if text.lower() in {"error", "warning"} else _looked_for(text)
             for text in fail_on
         ),
         ignore=frozenset(_code("--ignore", text) for text in ignore),
@@ -78,6 +78,19 @@ def _code(option: str, text: str) -> str:
     except UsageError as error:
         words = "neither error nor warning, and " if option == "--fail-on" else ""
         raise UsageError(f"{option}: {words}{error}") from None
+
+
+def _looked_for(text: str) -> str:
+    """Return a finding's code; UsageError where the command does not look for it."""
+    from ..analysis.findings import rules
+
+    code = _code("--fail-on", text)
+    command = click.get_current_context().command_path.partition(" ")[2]
+    if command not in (told_by := rules()[code].told_by):
+        *others, last = (f"`{name}`" for name in told_by)
+        words = f"{', '.join(others)} and {last} do" if others else f"{last} does"
+        raise UsageError(f"--fail-on {code}: `{command}` does not look for it, but {words}")
+    return code
 
 
 def known_code(text: str) -> str:
@@ -102,7 +115,8 @@ finding_options = gather(
         multiple=True,
         metavar="error|warning|CODE",
         help="End in exit code 1 when there is a finding of this severity (or graver) or with "
-        "this code: for use in tests and pipelines. Repeatable.",
+        "this code, which this command must look for: for use in tests and pipelines. "
+        "Repeatable.",
     ),
     click.option(
         "--ignore",

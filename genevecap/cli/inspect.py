@@ -41,6 +41,10 @@ LOOK_AHEAD = 200
 """Rows that decide how wide the columns of `--packets` begin."""
 
 
+CHECKSUM_RULES = frozenset({"G20", "V05"})
+"""What is looked for with `--checksums` only."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """What of the captures is shown: the summary where nothing is set."""
@@ -137,6 +141,9 @@ def inspect(
     Several captures are read one after the other; CAPTURE is [NAME[@HOST]=]PATH, or - for standard
     input, which may still be growing.
     """
+    for code in gate.fail_on:
+        if code in CHECKSUM_RULES and not view.checksums:
+            raise UsageError(f"--fail-on {code}: it is looked for with --checksums only")
     request = _Request(inputs, selector, settings, gate, output)
     # Nothing that is made on the way is part of a cycle, and there may be a great deal of it.
     gc.disable()

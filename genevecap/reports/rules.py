@@ -23,6 +23,7 @@ CSV_COLUMNS = (
     "remedy",
     "source",
     "display_filter",
+    "told_by",
 )
 
 _PARTS = (
@@ -30,12 +31,18 @@ _PARTS = (
     ("What to do", "remedy"),
     ("Source", "source"),
     ("Wireshark", "display_filter"),
+    ("Told by", "told_by"),
 )
 
 
 def row(rule: type[Rule]) -> Row:
     """Return one rule; `subject` is what its kind of rule is about."""
     return {name: getattr(rule, name) for name in CSV_COLUMNS}
+
+
+def csv_row(rule: type[Rule]) -> Row:
+    """Return one rule for a table: lists are joined."""
+    return row(rule) | {"told_by": "; ".join(rule.told_by)}
 
 
 def document(rules: Sequence[type[Rule]]) -> dict[str, Any]:
@@ -65,6 +72,8 @@ def explanations(rules: Sequence[type[Rule]], style: Style) -> Iterator[str]:
         yield style.heading(f"{rule.code}  {rule.message}", rule.severity)
         for title, name in _PARTS:
             text = getattr(rule, name)
+            if name == "told_by":
+                text = ", ".join(text)
             if text:
                 yield ""
                 yield style.paint(title, "title")
@@ -87,5 +96,6 @@ def markdown(rules: Sequence[type[Rule]]) -> Iterator[str]:
         yield ""
         yield f"Source: {rule.source}."
         if rule.display_filter:
-            yield f"Wireshark: `{rule.display_filter}`"
+            yield f"Wireshark: `{rule.display_filter}`."
+        yield f"Told by: {', '.join(f'`{name}`' for name in rule.told_by)}."
         yield ""

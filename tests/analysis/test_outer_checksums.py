@@ -108,6 +108,9 @@ def test_the_option(tmp_path):
     path = tmp_path / "a.pcap"
     path.write_bytes(pcap(tunnel("V05", "wrong")))
     words = ["inspect", str(path), "--fail-on", "V05"]
-    assert CliRunner().invoke(main, words).exit_code == 0
+    assert CliRunner().invoke(main, words[:2]).exit_code == 0
+    refused = CliRunner().invoke(main, words)
+    assert refused.exit_code == 2
+    assert "with --checksums only" in refused.stderr
     assert CliRunner().invoke(main, [*words, "--checksums"]).exit_code == 1
     assert CliRunner().invoke(main, [*words, "--checksums", "--packets"]).exit_code == 2

@@ -49,8 +49,9 @@ def test_as_json():
     assert row["code"] == "G03"
     assert row.keys() == {
         "code", "subject", "severity", "message", "explanation", "remedy", "source",
-        "display_filter",
+        "display_filter", "told_by",
     }  # fmt: skip
+    assert row["told_by"] == ["inspect", "flows", "latency", "overhead", "diff captures"]
 
 
 def test_as_ndjson_and_csv():
@@ -58,6 +59,7 @@ def test_as_ndjson_and_csv():
     assert [row["code"] for row in rows] == list(rules())
     cells = list(csv.DictReader(io.StringIO(call("--format", "csv").stdout)))
     assert [row["code"] for row in cells] == list(rules())
+    assert {row["code"]: row["told_by"] for row in cells}["H07"] == "flows; latency"
 
 
 @pytest.mark.parametrize(("text", "hint"), [("G021", "G02"), ("XYZ", "`genevecap findings`")])
@@ -73,3 +75,39 @@ def test_the_same_answer_where_a_code_is_an_option(samples):
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert "--ignore: there is no finding 'V80': did you mean" in result.stderr
+
+
+REFUSED = {
+    ("inspect", "A04"): "`inspect` does not look for it, but `flows` and `latency` do",
+    ("overhead", "H06"): "`flows` and `latency` do",
+    ("latency", "U01"): "but `inspect`, `flows`, `overhead` and `diff captures` do",
+    ("flows", "M01"): "but `overhead` does",
+    ("diff captures", "A08"): "but `latency` does",
+}
+
+
+@pytest.mark.parametrize(("command", "code"), REFUSED)
+def test_a_gate_that_could_never_close_is_wrong_usage(command, code, samples):
+    path = str(samples / "vxlan-kernel.pcapng")
+    paths = [path, path] if command == "diff captures" else [path]
+    result = CliRunner().invoke(main, [*command.split(), *paths, "--fail-on", code])
+    assert result.exit_code == 2
+    assert REFUSED[command, code] in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("rule", rules().values(), ids=rules())
+def test_every_rule_is_told_by_commands_that_exist(rule):
+    for command in rule.told_by:
+        help_text = CliRunner().invoke(main, [*command.split(), "--help"]).stdout
+        assert "--fail-on" in help_text
+
+
+@pytest.mark.parametrize("command", ["inspect", "flows", "latency", "overhead"])
+@pytest.mark.parametrize(
+    "name", ["vxlan-kernel.pcapng", "ztunnel-unreachable", "ambient-iptables-geneve"]
+)
+def test_no_command_tells_what_it_is_not_said_to(command, name, samples):
+    paths = sorted(map(str, samples.glob(f"{name}/*.pcap*"))) or [str(samples / name)]
+    told = CliRunner().invoke(main, [command, *paths, "--format", "json"]).stdout
+    for found in json.loads(told)["findings"]:
+        assert command in rules()[found["code"]].told_by

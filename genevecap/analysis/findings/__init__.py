@@ -17,6 +17,15 @@ from ...columns import Finding
 SEVERITIES = ("error", "warning", "info")
 """The gravest first."""
 
+EVERYWHERE = ("inspect", "flows", "latency", "overhead", "diff captures")
+"""Commands that tell what single packets and the captures themselves show."""
+
+COUNTED = ("inspect", "flows", "overhead", "diff captures")
+"""Commands that tell what tables of tunnels and flows show."""
+
+OF_THE_MESH = ("flows", "latency")
+"""Commands that tell what connections and sessions show."""
+
 _BY_CODE: dict[str, type[Rule]] = {}
 
 
@@ -36,6 +45,9 @@ class Rule:
     """RFC section, or file of the project that makes it so."""
     display_filter: ClassVar[str]
     """Wireshark's filter that shows such packets, "" where no packet shows it."""
+
+    told_by: ClassVar[tuple[str, ...]] = EVERYWHERE
+    """The commands that look for it."""
 
     def __init_subclass__(cls) -> None:
         """Register the rule under its code."""

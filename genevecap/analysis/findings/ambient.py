@@ -7,7 +7,7 @@ points that would show the contrary were captured.
 
 from __future__ import annotations
 
-from . import Rule
+from . import COUNTED, OF_THE_MESH, Rule
 
 
 class Bypassed(Rule):
@@ -15,6 +15,7 @@ class Bypassed(Rule):
 
     code = "A01"
     severity = "error"
+    told_by = OF_THE_MESH
     message = "traffic between pods of the mesh goes around ztunnel"
     explanation = (
         "Both pods speak HBONE elsewhere in the capture, but this connection between them was in "
@@ -33,6 +34,7 @@ class LostInZtunnel(Rule):
 
     code = "A02"
     severity = "error"
+    told_by = OF_THE_MESH
     message = "SYNs enter istioout, and nothing of them leaves ztunnel"
     explanation = (
         "The node sends the client's SYN to ztunnel through istioout, but past ztunnel's own link, "
@@ -53,6 +55,7 @@ class Unreachable(Rule):
 
     code = "A03"
     severity = "error"
+    told_by = ("inspect", *OF_THE_MESH, "diff captures")
     message = "HBONE's port 15008 cannot be reached"
     explanation = (
         "ztunnel's SYNs to port 15008 are dropped, or reset. It tries for ten seconds and then "
@@ -73,6 +76,7 @@ class Refused(Rule):
 
     code = "A04"
     severity = "warning"
+    told_by = OF_THE_MESH
     message = "HBONE streams were refused: the server does not take connections"
     explanation = (
         "HBONE was opened, but the server's ztunnel could not connect to the server and answered "
@@ -88,6 +92,7 @@ class Denied(Rule):
 
     code = "A05"
     severity = "warning"
+    told_by = OF_THE_MESH
     message = "HBONE streams were denied by a policy"
     explanation = (
         "The server's ztunnel answered 401: an AuthorizationPolicy (or PeerAuthentication) does "
@@ -103,6 +108,7 @@ class RefusedOrDenied(Rule):
 
     code = "A06"
     severity = "warning"
+    told_by = OF_THE_MESH
     message = "HBONE streams were refused or denied"
     explanation = (
         "HBONE brought an answer as short as 503 or 401, and the client's connection was reset. "
@@ -121,6 +127,7 @@ class NotReused(Rule):
 
     code = "A07"
     severity = "warning"
+    told_by = OF_THE_MESH
     message = "HBONE connections are not reused"
     explanation = (
         "New HBONE connections were opened to the same server while others were open and carried "
@@ -137,6 +144,7 @@ class SlowZtunnel(Rule):
 
     code = "A08"
     severity = "warning"
+    told_by = ("latency",)
     message = "octets stay long in ztunnel"
     explanation = (
         "From the arrival of octets to their departure ztunnel takes 0.1 to 0.3 ms as a rule. "
@@ -155,6 +163,7 @@ class NodeLocal(Rule):
 
     code = "A09"
     severity = "info"
+    told_by = COUNTED
     message = "connections from the node itself (169.254.7.127): not intercepted, as they should"
     explanation = (
         "Istio translates every connection from a socket of the node to an enrolled pod to this "
@@ -173,6 +182,7 @@ class PortMoved(Rule):
 
     code = "A10"
     severity = "info"
+    told_by = COUNTED
     message = "Istio's own Geneve is not on UDP port 6081"
     explanation = (
         "From 1.19 Istio takes the next free port where another user of Geneve (OVN, Antrea, "
@@ -188,6 +198,7 @@ class MarksInherited(Rule):
 
     code = "A11"
     severity = "error"
+    told_by = OF_THE_MESH
     message = "HBONE reaches the server's pod instead of its ztunnel, and is reset"
     explanation = (
         "Istio's rules mark all UDP to be left alone, and the packets of the underlay's tunnel "
@@ -208,6 +219,7 @@ class PlainIntoMesh(Rule):
 
     code = "A12"
     severity = "info"
+    told_by = OF_THE_MESH
     message = "plain text enters the mesh"
     explanation = (
         "The server's ztunnel took these connections as their clients sent them, without HBONE. "

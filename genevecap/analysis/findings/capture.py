@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from . import Rule
+from . import COUNTED, Rule
 
 
 class TimeOutOfRange(Rule):
@@ -88,6 +88,7 @@ class OneSided(Rule):
 
     code = "C06"
     severity = "warning"
+    told_by = COUNTED
     message = "TCP seen in one direction only"
     explanation = (
         "Nine of ten connections have no packet of the other direction: the answers take "
@@ -121,6 +122,7 @@ class PartialChecksum(Rule):
 
     code = "C08"
     severity = "info"
+    told_by = COUNTED
     message = "TCP checksums left to the network card"
     explanation = (
         "The packet was captured before its checksum was computed, at the sender or on a "

@@ -251,6 +251,7 @@ class GeneveWrongChecksum(Rule):
 
     code = "G20"
     severity = "error"
+    told_by = ("inspect",)
     message = "Geneve with a wrong UDP checksum"
     explanation = (
         "A receiver drops such a packet without a word, unless its card is told not to look. "

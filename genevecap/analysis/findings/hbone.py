@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from . import Rule
+from . import OF_THE_MESH, Rule
 
 
 class NotTls13(Rule):
@@ -14,6 +14,7 @@ class NotTls13(Rule):
 
     code = "H01"
     severity = "warning"
+    told_by = OF_THE_MESH
     message = "HBONE with a version of TLS older than 1.3"
     explanation = (
         "Istio's HBONE is TLS 1.3; from 1.30 TLS 1.2 can be allowed. With TLS 1.2 certificates, "
@@ -32,6 +33,7 @@ class NotAsIstio(Rule):
 
     code = "H02"
     severity = "info"
+    told_by = OF_THE_MESH
     message = "ClientHello on port 15008 is not as Istio's"
     explanation = (
         "ztunnel, waypoints and gateways offer ALPN h2 and name no server. Another program may be "
@@ -50,6 +52,7 @@ class NoClientCertificate(Rule):
 
     code = "H03"
     severity = "warning"
+    told_by = OF_THE_MESH
     message = "HBONE without a client certificate"
     explanation = (
         "HBONE is authenticated by both sides. Without the client's certificate the server cannot "
@@ -66,6 +69,7 @@ class ClassicKeyExchange(Rule):
 
     code = "H04"
     severity = "info"
+    told_by = OF_THE_MESH
     message = "HBONE's key exchange is not post-quantum"
     explanation = (
         "What is recorded today could be decrypted by a quantum computer one day. Istio uses the "
@@ -87,6 +91,7 @@ class PostQuantum(Rule):
 
     code = "H05"
     severity = "info"
+    told_by = OF_THE_MESH
     message = "HBONE's key exchange is post-quantum"
     explanation = (
         "The server chose a group with ML-KEM in it (X25519MLKEM768 as a rule), so that a "
@@ -105,6 +110,7 @@ class Retransmissions(Rule):
 
     code = "H06"
     severity = "warning"
+    told_by = OF_THE_MESH
     message = "retransmissions inside HBONE hold up all sessions on the connection"
     explanation = (
         "All streams of an HBONE connection share one TCP connection: what comes behind a lost "
@@ -126,6 +132,7 @@ class SynRepeated(Rule):
 
     code = "H07"
     severity = "warning"
+    told_by = OF_THE_MESH
     message = "HBONE's SYN had to be sent again before it was answered"
     explanation = (
         "The first SYN, or its answer, was lost. It is sent again after a second, and all sessions "
@@ -141,6 +148,7 @@ class NotTls(Rule):
 
     code = "H08"
     severity = "warning"
+    told_by = OF_THE_MESH
     message = "port 15008 carries something that is not TLS"
     explanation = (
         "HBONE is HTTP/2 inside mutual TLS. The first octets from the client are no TLS record: "

@@ -11,6 +11,7 @@ class BlackHole(Rule):
 
     code = "M01"
     severity = "error"
+    told_by = ("overhead",)
     message = "large packets vanish on the way, and no ICMP message says why"
     explanation = (
         "A full-sized segment was sent four times or more and never acknowledged, though smaller "
@@ -30,6 +31,7 @@ class SegmentSize(Rule):
 
     code = "M02"
     severity = "warning"
+    told_by = ("overhead",)
     message = "TCP's maximum segment size leaves no room for the tunnels"
     explanation = (
         "Full segments of these hosts are larger than the link takes once the tunnels are around "
@@ -48,6 +50,7 @@ class TooBigIgnored(Rule):
 
     code = "M03"
     severity = "warning"
+    told_by = ("overhead",)
     message = "packets were said to be too big, and the sender did not obey"
     explanation = (
         "An ICMP message told the MTU of the next hop, and packets larger than that were sent "
@@ -64,6 +67,7 @@ class TooBig(Rule):
 
     code = "M04"
     severity = "info"
+    told_by = ("overhead",)
     message = "packets were said to be too big for the next hop"
     explanation = (
         "That is how a host learns the MTU of a path: it costs a packet and a round trip for each "

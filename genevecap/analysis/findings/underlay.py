@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from . import Rule
+from . import COUNTED, Rule
 
 
 class PlainTunnel(Rule):
@@ -11,6 +11,7 @@ class PlainTunnel(Rule):
 
     code = "U01"
     severity = "warning"
+    told_by = COUNTED
     message = "tunnel between hosts in the clear"
     explanation = (
         "Geneve and VXLAN encrypt nothing: whoever sees the underlay reads and changes what "
@@ -32,6 +33,7 @@ class ProtectedHosts(Rule):
 
     code = "U02"
     severity = "info"
+    told_by = COUNTED
     message = "traffic between hosts is encrypted"
     explanation = "What is inside cannot be told, tunnels included."
     remedy = "None is needed. To look inside, capture before encryption: on the tunnel device."
@@ -44,6 +46,7 @@ class ScatteredFlow(Rule):
 
     code = "U03"
     severity = "warning"
+    told_by = COUNTED
     message = "one inner flow, many outer source ports"
     explanation = (
         "The source port stands for the flow: networks choose a path by it. A flow whose port "
@@ -62,6 +65,7 @@ class NoEntropy(Rule):
 
     code = "U04"
     severity = "warning"
+    told_by = COUNTED
     message = "many inner flows, one outer source port"
     explanation = (
         "Networks choose one of several paths by the outer ports. With one source port all "
@@ -81,6 +85,7 @@ class MovingFlow(Rule):
 
     code = "U05"
     severity = "warning"
+    told_by = COUNTED
     message = "one flow from several tunnel endpoints"
     explanation = (
         "An address of a VNI lives behind one endpoint. Here packets of one flow came from "
@@ -102,6 +107,7 @@ class Replayed(Rule):
 
     code = "U06"
     severity = "warning"
+    told_by = COUNTED
     message = "encrypted packets with a number used before"
     explanation = (
         "ESP, WireGuard and MACsec number their packets, and no number is used twice with one key. "
@@ -122,6 +128,7 @@ class Repeated(Rule):
 
     code = "U07"
     severity = "warning"
+    told_by = COUNTED
     message = "packets in tunnels that were there before"
     explanation = (
         "One capture point shows the same packet in the same tunnel twice within a second. "

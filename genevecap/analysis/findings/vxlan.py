@@ -70,6 +70,7 @@ class VxlanWrongChecksum(Rule):
 
     code = "V05"
     severity = "error"
+    told_by = ("inspect",)
     message = "VXLAN with a wrong UDP checksum"
     explanation = (
         "The checksum should be 0; one that is not must be right over IP addresses, UDP, "
