@@ -55,7 +55,7 @@ def note_captures(noted: Noted, states: Iterable[InputState]) -> None:
             noted.note("C10", packets=0, detail=f"{path}: {where}")
         if capture is None:
             continue
-        if capture.cut_short:
+        if capture.cut_short and state.damage is None:
             noted.note("C09", packets=0, detail=f"{path}: {capture.why_cut_short()}")
         for point in capture.points.points:
             by_kernel, by_dumpcap = point.dropped or 0, point.dropped_by_dumpcap or 0
