@@ -24,10 +24,15 @@ def test_flows_and_overhead_find_what_inspect_finds(paths):
     inspected = inspect(specs)
     assert inspected.findings
     of_flows, of_sizes = flows(specs), overhead(specs)
-    assert set(inspected.findings) <= set(of_flows.findings)
-    assert {f.code[0] for f in set(of_flows.findings) - set(inspected.findings)} <= {"A", "H"}
-    assert set(inspected.findings) <= set(of_sizes.findings)
-    assert {f.code[0] for f in set(of_sizes.findings) - set(inspected.findings)} <= {"M"}
+    # Without connections less is told of SYNs that nobody answers, but it is the same ones.
+    blocked = {f for f in inspected.findings if f.code == "A03"}
+    packets = {(f.code, f.packets) for f in of_flows.findings}
+    assert {(f.code, f.packets) for f in blocked} <= packets
+    common = set(inspected.findings) - blocked
+    assert common <= set(of_flows.findings)
+    assert {f.code[0] for f in set(of_flows.findings) - common} <= {"A", "H"}
+    assert common <= set(of_sizes.findings)
+    assert {f.code[0] for f in set(of_sizes.findings) - common} <= {"M"}
     assert (of_flows.mode, of_flows.mode_evidence) == (
         inspected.ambient.mode,
         inspected.ambient.evidence,
