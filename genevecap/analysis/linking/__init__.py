@@ -26,6 +26,11 @@ noise of the network between them, and that of the other proxy, drops out.  Of m
 teach what is then used for all (`many`), and pairs are only formed where they overlap (`gates`), so
 that time grows with the number of legs.
 
+**The order.**  In a crowd all delays grow together and say little, but what comes first mostly goes
+on first.  Of the legs that one HBONE connection carries, partners are therefore about as far in
+order on one side as on the other (`order`).  That needs to be known who shares a connection, so it
+is learnt from what is believed already, and both sharpen each other.
+
 **What else decides** enters the same product: content (`likeness`) where payload was captured,
 totals and order in time as gates that must hold, keys and logs where there are any.  Then all
 legs are assigned jointly, one to one, each with the possibility that its partner was not captured.

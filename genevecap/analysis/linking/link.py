@@ -14,6 +14,7 @@ from .events import HboneRecords, Kind, LegEvents, RecordColumns
 from .gates import possible
 from .matching import balance
 from .moments import RecordMoments
+from .order import Order
 from .ways import Shared, Ways
 
 _UNRELATED = 3.0
@@ -31,12 +32,12 @@ _SURPRISE_SHARE = 0.03
 _SHARES = 0.01
 _CROWD, _CROWD_NS = 4, 20_000_000
 """More connections than this, opened within so much time on either side, are a crowd."""
-_NEVER_SURE = 0.988
+_NEVER_SURE = 0.9895
 """With a tenth to a half of a storm's server legs taken away, 5 in 1000 of the links that times
 alone called sure (0.99) were wrong."""
 _CLEAR_CONTENT = 2.0
 _SURE = 0.9
-_PASSES = 2
+_PASSES = 8
 _LISTED = 16
 """Candidates that are named for one leg."""
 _NEGLIGIBLE = 1e-6
@@ -114,16 +115,22 @@ def link(
     shared = ways.join(rows, columns)
     shape = (len(outbound), len(inbound))
     surprise = np.full(len(Kind), _SURPRISE)
+    triple, place = np.unique(shared.triple, return_inverse=True)
+    pair, owner = triple // shared.owners, triple % shared.owners
+    real = owner < len(hbone)
+    order, in_order = Order(outbound, inbound, rows, columns), np.zeros(len(pair))
     for _ in range(_PASSES):
-        triple, way, none = _combine(shared, surprise, log_content)
-        pair, owner = triple // shared.owners, triple % shared.owners
+        way, none = _combine(shared, (pair, place), surprise, log_content, in_order)
         weight = np.bincount(pair, way, len(rows)) + none
         probability, _ = balance(rows, columns, weight, shape, alone=_ALONE)
         surprise = _learn_surprise(shared, probability)
-    probability = probability * _ceiling(outbound, rows, log_content)
+        part = probability[pair] * way / weight[pair]
+        in_order[real] = order.log_ratios(pair[real], owner[real], part[real])
+    probability = np.minimum(probability, _ceiling(outbound, rows, log_content))
     # Events of one pair lean on the same moments of a busy proxy, and so err together: what they
     # say of the connection between the two counts in part.
-    _, way, none = _combine(shared, np.maximum(surprise, _WAY_SURPRISE), log_content)
+    surprise = np.maximum(surprise, _WAY_SURPRISE)
+    way, none = _combine(shared, (pair, place), surprise, log_content, in_order)
     top = np.zeros(len(rows))
     np.maximum.at(top, pair, way)
     tempered = (way / top[pair]) ** _TEMPER
@@ -133,7 +140,6 @@ def link(
     links = Links(ways)
     links.partners = _partners(rows, columns, probability, content)
     links.outbound_of = _partners(columns, rows, probability, content)
-    real = owner < len(hbone)
     pair, owner, part = pair[real], owner[real], part[real]
     own_ways, own_backs = ways.alone(0), ways.alone(1)
     links.ways = _gather(rows[pair], owner, part, own_ways, shape[0], shared.owners)
@@ -147,18 +153,26 @@ def link(
     return links
 
 
-def _combine(shared: Shared, surprise: Array, log_content: Array) -> tuple[Array, Array, Array]:
-    """Return (triple, its weight, weight of each pair if it shares no record at all)."""
-    unique, inverse = np.unique(shared.triple, return_inverse=True)
+def _combine(
+    shared: Shared,
+    triples: tuple[Array, Array],
+    surprise: Array,
+    log_content: Array,
+    in_order: Array,
+) -> tuple[Array, Array]:
+    """Return (weight of each triple, weight of each pair if it shares no record at all).
+
+    triples: the pair of each, and the triple of each shared event; in_order: what the order of legs
+    says of each triple.
+    """
+    pair, place = triples
     least = surprise[shared.kind]
-    log_ratio = np.bincount(inverse, np.log((shared.shared + least) / least), len(unique))
+    log_ratio = np.bincount(place, np.log((shared.shared + least) / least), len(pair))
     apart = -shared.events.sum(axis=1) * np.log(_UNRELATED)
-    pair = unique // shared.owners
     # However many events share no record: the records may be of a form that was not thought of.
-    way = np.maximum(log_ratio + apart[pair], _LEAST_LOG) + log_content[pair]
+    way = np.maximum(log_ratio + in_order + apart[pair], _LEAST_LOG) + log_content[pair]
     none = np.maximum(apart, _LEAST_LOG) + log_content
     return (
-        unique,
         np.exp(np.clip(way, -_MOST_LOG, _MOST_LOG)),
         np.exp(np.clip(none, -_MOST_LOG, _MOST_LOG)),
     )
