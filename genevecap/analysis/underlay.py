@@ -12,7 +12,7 @@ from ..columns import TUNNEL_NAMES, Stop, TunnelKind
 from ..decode.layers import Layer, layer_name, protocol_name
 from .findings.noted import MAX_DETAILS, Noted, packets_text
 from .services import ESP, READABLE, UDP, Service, names, service_of
-from .tables import FIRST_FRAMES, FlowCount, SummaryTables, TunnelCount
+from .tables import FIRST_FRAMES, FlowCount, Move, SummaryTables, TunnelCount
 
 OVERLAYS = frozenset((TunnelKind.GENEVE, TunnelKind.VXLAN, TunnelKind.VXLAN_GPE))
 """Kinds of tunnel that networks of hosts are made of."""
@@ -148,6 +148,7 @@ def _note_paths(noted: Noted, tables: SummaryTables, tunnels: Sequence[TunnelCou
                 "U03",
                 packets=0 if number else scattered.packets,
                 detail=f"{_flow_text(flow)}: {packets_text(flow.packets)}",
+                display_filter=_flow_filter(flow),
             )
     lonely = [
         t
@@ -169,6 +170,7 @@ def _note_moves(noted: Noted, tables: SummaryTables, redirect_vnis: frozenset[in
                 packets=move.times,
                 frames=[(move.capture, move.frame)],
                 detail=f"VNI {move.one.vni}: {' and '.join(ends)}",
+                display_filter=_moves_filter(move),
             )
 
 
@@ -214,6 +216,28 @@ def _tunnel_filter(t: TunnelCount) -> str:
     ip = "ip" if t.version == 4 else "ipv6"
     ends = f"{ip}.src == {_source(t)} && {ip}.dst == {_destination(t)}"
     return ends if t.port < 0 else f"{ends} && udp.dstport == {t.port}"
+
+
+def _moves_filter(move: Move) -> str:
+    ip = "ip" if move.one.version == 4 else "ipv6"
+    sources = sorted({f"{ip}.src == {_source(t)}" for t in (move.one, move.other)})
+    ends = f"({' || '.join(sources)})"
+    return f"{_vni_filter(move.one.vni)} && {ends}" if move.one.vni >= 0 else ends
+
+
+def _flow_filter(flow: FlowCount) -> str:
+    ip = "ip" if flow.version == 4 else "ipv6"
+    parts = [f"{ip}.src == {_source(flow)}", f"{ip}.dst == {_destination(flow)}"]
+    if flow.vni >= 0:
+        parts.insert(0, _vni_filter(flow.vni))
+    if transport := {6: "tcp", 17: "udp"}.get(flow.protocol):
+        parts.append(f"{transport}.srcport == {flow.source_port}")
+        parts.append(f"{transport}.dstport == {flow.destination_port}")
+    return " && ".join(parts)
+
+
+def _vni_filter(vni: int) -> str:
+    return f"(geneve.vni == {vni} || vxlan.vni == {vni})"
 
 
 def _flow_text(flow: FlowCount) -> str:

@@ -159,6 +159,27 @@ def test_a_rule_that_explains_others(code: str, tmp_path: Path) -> None:
     assert shown_by_tshark(path, rules()[code].display_filter) == [str(len(HEALTHY) + 1)]
 
 
+@needs_tshark
+@pytest.mark.parametrize(
+    ("code", "header"),
+    [("V01", "04000003 00000500"), ("V02", "0c010003 00000500"), ("V02", "0c000003 00000501")],
+)
+def test_the_same_rules_of_vxlan_gpe(code: str, header: str, tmp_path: Path) -> None:
+    path = tmp_path / "one.pcap"
+    (found,) = found_in(path, *HEALTHY, frame(header, 4790))
+    assert found.code == code
+    assert shown_by_tshark(path, rules()[code].display_filter) == [str(len(HEALTHY) + 1)]
+
+
+@needs_tshark
+def test_disorder_and_steps_are_shown_apart(tmp_path: Path) -> None:
+    path = tmp_path / "back.pcap"
+    records = [captures.pcap_record(HEALTHY[0], seconds=at) for at in (10, 9)]
+    path.write_bytes(captures.pcap() + b"".join(records))
+    assert shown_by_tshark(path, rules()["C05"].display_filter) == ["2"]
+    assert shown_by_tshark(path, rules()["C04"].display_filter) == []
+
+
 def test_options_that_do_not_fit_are_not_blamed(tmp_path: Path) -> None:
     """Where OptLen runs past the packet, what stands there is read as nothing: only G02."""
     path = tmp_path / "g02.pcap"

@@ -130,6 +130,10 @@ def test_a_flow_whose_source_port_keeps_changing(tmp_path):
     assert found["U03"].details == (
         f"VNI 7, tcp 192.168.0.1:1000 > 192.168.0.2:15008: {SCATTERED_PACKETS} packets",
     )
+    assert found["U03"].display_filter == (
+        "(geneve.vni == 7 || vxlan.vni == 7) && ip.src == 192.168.0.1 && ip.dst == 192.168.0.2 && "
+        "tcp.srcport == 1000 && tcp.dstport == 15008"
+    )
 
 
 def test_a_flow_may_change_its_source_port_now_and_then(tmp_path):
@@ -173,6 +177,9 @@ def test_two_endpoints_send_one_flow_in_turn(tmp_path):
     assert found["U05"].packets == 3
     assert found["U05"].details == (f"VNI 7: {A} and {C}",)
     assert found["U05"].frames[0].frame == 2
+    assert found["U05"].display_filter == (
+        f"(geneve.vni == 7 || vxlan.vni == 7) && (ip.src == {A} || ip.src == {C})"
+    )
 
 
 def test_a_workload_moves_once(tmp_path):

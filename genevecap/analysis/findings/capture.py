@@ -61,11 +61,13 @@ class OutOfOrder(Rule):
     message = "packets are not in the order of time"
     explanation = (
         "Network cards with several queues and merged files do that. Times and order are as "
-        "the file has them; less than a second is disorder, more a step of the clock."
+        "the file has them; less than a second is disorder, more a step of the clock. "
+        "Counted are packets older than one before them at their capture point; the filter "
+        "compares each with the one before it in the file."
     )
     remedy = "None is needed; `reordercap` sorts a file."
     source = "draft-ietf-opsawg-pcapng section 4.3"
-    display_filter = "frame.time_delta < 0"
+    display_filter = "frame.time_delta < 0 && frame.time_delta > -1"
 
 
 class ClockStep(Rule):
@@ -80,7 +82,7 @@ class ClockStep(Rule):
     )
     remedy = "Let NTP or PTP settle before capturing; split the file at the step."
     source = "draft-ietf-opsawg-pcapng section 4.3"
-    display_filter = "frame.time_delta < -1"
+    display_filter = "frame.time_delta <= -1"
 
 
 class OneSided(Rule):

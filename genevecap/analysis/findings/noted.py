@@ -31,6 +31,7 @@ class _Found:
     details: dict[str, None] = field(default_factory=dict)
     more_details: int = 0
     filters: dict[str, None] = field(default_factory=dict)
+    begins: bool = False
 
 
 class Noted:
@@ -48,6 +49,7 @@ class Noted:
         detail: str = "",
         display_filter: str = "",
         more: int = 0,
+        begins: bool = False,
     ) -> None:
         """Add to a finding; it is there as soon as it was noted once.
 
@@ -56,9 +58,12 @@ class Noted:
         detail: what exactly, in a few words: text from a capture is escaped by the reports.
         display_filter: Wireshark's filter for this one, narrower than the rule's.
         more: how many further details there are, of which nobody need make the words.
+        begins: whether what is meant only begins in these frames, so that a filter for them alone
+            would not show it.
         """
         found = self._found.setdefault(code, _Found())
         found.packets += packets
+        found.begins |= begins
         found.frames = sorted({*found.frames, *frames})[:FIRST_FRAMES]
         if detail and detail not in found.details:
             if len(found.details) < MAX_DETAILS:
@@ -98,7 +103,7 @@ def _summary(code: str, found: _Found, paths: Sequence[str]) -> FindingSummary:
 def _frames_filter(found: _Found) -> str:
     """Return a filter for exactly these frames, where all of them are known and in one capture."""
     captures = {capture for capture, _ in found.frames}
-    if found.packets > len(found.frames) or len(captures) != 1:
+    if found.begins or found.packets > len(found.frames) or len(captures) != 1:
         return ""
     numbers = [str(frame) for _, frame in found.frames]
     if len(numbers) == 1:

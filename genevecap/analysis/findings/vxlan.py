@@ -15,7 +15,7 @@ class VxlanNoIdentifier(Rule):
     explanation = "The I flag must be set for a valid VNI; a receiver drops the packet."
     remedy = "Check that the port really carries VXLAN; another protocol may be using it."
     source = "RFC 7348 section 5"
-    display_filter = "vxlan && vxlan.flag_i == 0"
+    display_filter = "vxlan.flag_i == 0 || vxlan.i_bit == 0"
 
 
 class VxlanReserved(Rule):
@@ -31,7 +31,8 @@ class VxlanReserved(Rule):
     remedy = "If it is VXLAN-GPE on another port, say so with --vxlan-gpe-port."
     source = "RFC 7348 section 5"
     display_filter = (
-        "vxlan.flags_reserved != 0 || vxlan.reserved8 != 0 || (vxlan.gbp != 0 && vxlan.flag_g == 0)"
+        "vxlan.flags_reserved != 0 || vxlan.reserved8 != 0 || vxlan.reserved_16 != 0 || "
+        "(vxlan.gbp != 0 && vxlan.flag_g == 0)"
     )
 
 
@@ -112,7 +113,7 @@ class VxlanIsGpe(Rule):
     )
     remedy = "If it is VXLAN-GPE, say so with --vxlan-gpe-port."
     source = "draft-ietf-nvo3-vxlan-gpe section 3.1"
-    display_filter = "vxlan.flags_reserved != 0"
+    display_filter = "vxlan.flags_reserved != 0 && vxlan.gbp in {1..5} && vxlan.flag_g == 0"
 
 
 class VxlanFragmented(Rule):
@@ -179,4 +180,6 @@ class VxlanIsGeneve(Rule):
         "--geneve-port."
     )
     source = "RFC 7348 section 5, RFC 8926 section 3.4"
-    display_filter = "vxlan && vxlan.flag_i == 0"
+    display_filter = (
+        "vxlan.flag_i == 0 && vxlan.gbp in {0x6558, 0x0800, 0x86dd} && vxlan.reserved8 == 0"
+    )

@@ -30,6 +30,7 @@ def note_port(noted: Noted, tunnels: Iterable[TunnelCount], mode: str) -> None:
             noted.note(
                 "A10",
                 packets=tunnel.packets,
+                frames=[(tunnel.capture, tunnel.frame)],
                 detail=f"UDP port {tunnel.port}",
                 display_filter=f"udp.dstport == {tunnel.port}",
             )

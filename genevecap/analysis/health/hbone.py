@@ -138,6 +138,7 @@ def _note_syns(noted: Noted, connection: Connection, several: set[int]) -> None:
                 frames=[(half.capture, half.first_frame)],
                 detail=f"{pair_text(connection)}: answered after {waited_ns / 1e9:.1f} s",
                 display_filter=f"tcp.flags.syn == 1 && {connection_filter(connection)}",
+                begins=True,
             )
             return
 

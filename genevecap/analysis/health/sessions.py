@@ -71,6 +71,7 @@ def _note_failure(noted: Noted, draft: Draft) -> None:
             frames=first_frames(draft.connection),
             detail=f"{_session_text(draft)}: {_how_known(draft)}",
             display_filter=connection_filter(draft.connection),
+            begins=True,
         )
     elif draft.outcome == "unknown" and draft.verdict:
         noted.note(
@@ -78,6 +79,7 @@ def _note_failure(noted: Noted, draft: Draft) -> None:
             frames=first_frames(draft.connection),
             detail=f"{_session_text(draft)}: {_how_known(draft)}",
             display_filter=connection_filter(draft.connection),
+            begins=True,
         )
 
 

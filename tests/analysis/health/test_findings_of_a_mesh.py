@@ -237,6 +237,8 @@ def test_a_syn_that_was_answered_late(tmp_path):
     found = found_in(talks.write(tmp_path / "node.pcapng"))
     assert found["H07"].packets == 1
     assert found["H07"].details == (f"{CLIENT} > {SERVER}:15008: answered after 1.0 s",)
+    # The one that was sent again is shown too, not only the first.
+    assert found["H07"].display_filter.startswith(f"tcp.flags.syn == 1 && ip.addr == {CLIENT} && ")
 
 
 def test_a_syn_that_was_seen_twice_is_not_repeated(tmp_path):
