@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..columns import NO_TIME, Columns, DecodedBatch, FrameBatch
+from ..columns import NO_TIME, Columns, DecodedBatch, Finding, FrameBatch
 from .rows import Array, Rows
 
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
@@ -24,6 +24,9 @@ FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
 TCP = 6
 """IP protocol."""
+
+CONTROL = np.uint32(Finding.G09)
+"""For a tunnel endpoint itself: what is inside is nobody's traffic (RFC 8926 section 3.4)."""
 
 # Multipliers of splitmix64 and of the golden ratio: any odd constants with mixed bits would do.
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -128,8 +131,9 @@ _FROM_DECODED = {
 def extract(frames: FrameBatch, decoded: DecodedBatch, capture: int, *, kept: bool) -> Segments:
     """Return the TCP segments of a decoded batch as columns of their own.
 
-    A frame counts whose innermost header is TCP, read up to its flags at least, and that has a
-    time.  Frames of which less was captured have no sequence number to recognise them by.
+    A frame counts whose innermost header is TCP, read up to its flags at least, that has a time,
+    and that is no control packet of Geneve.  Frames of which less was captured have no sequence
+    number to recognise them by.
     kept: look only at rows that passed the selectors (`DecodedBatch.keep`).
     """
     count, first = decoded.count, decoded.first
@@ -138,6 +142,7 @@ def extract(frames: FrameBatch, decoded: DecodedBatch, capture: int, *, kept: bo
     wanted = (protocol == TCP) & (column(decoded, "tcp_flags", count) != 0)
     time_ns = column(frames, "time_ns", first + count)[first:]
     wanted &= time_ns != NO_TIME
+    wanted &= (column(decoded, "findings", count) & CONTROL) == 0
     if kept:
         wanted &= column(decoded, "keep", count) != 0
     rows = np.flatnonzero(wanted)

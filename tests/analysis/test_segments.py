@@ -38,6 +38,13 @@ def test_only_tcp_that_can_be_recognised_is_a_row():
     assert found.frame.tolist() == [1]
 
 
+def test_what_a_control_packet_holds_is_nobodys_traffic():
+    def tunnelled(oam):
+        return p.ethernet(p.ipv4(p.udp(p.geneve(segment(), oam=oam), 1, 6081)))
+
+    assert segments(tunnelled(1), tunnelled(0)).frame.tolist() == [2]
+
+
 def test_columns_hold_what_the_header_says():
     frame = segment(payload=b"abc", sequence=5, acknowledgment=9, options=TIMESTAMPS, window=77)
     found = segments(frame)

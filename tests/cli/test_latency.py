@@ -12,11 +12,29 @@ from click.testing import CliRunner
 
 from genevecap.cli.main import main
 from tests.build import packets as p
-from tests.build.captures import Pcapng
+from tests.build.captures import Pcapng, pcap
 
 
 def run(*words: str):
     return CliRunner().invoke(main, ["latency", *words])
+
+
+def test_what_control_packets_hold_is_not_measured(tmp_path):
+    def sightings(name, oam):
+        inside = [
+            p.ethernet(p.ipv4(p.tcp(b"x" * 10, sequence=10 * n, flags=0x18), 6)) for n in range(20)
+        ]
+        path = tmp_path / name
+        path.write_bytes(
+            pcap(*(p.ethernet(p.ipv4(p.udp(p.geneve(f, oam=oam), 1, 6081))) for f in inside))
+        )
+        return str(path)
+
+    for oam in (0, 1):
+        paths = [sightings(f"{name}{oam}.pcap", oam) for name in "ab"]
+        words = ["latency", *paths, "--same-clock", "--format", "json"]
+        told = json.loads(CliRunner().invoke(main, words).stdout)
+        assert told["matching"]["segments"] == 40 * (1 - oam)
 
 
 def test_json_has_what_the_contract_names(samples: Path) -> None:

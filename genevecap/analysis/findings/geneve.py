@@ -118,7 +118,7 @@ class GeneveControl(Rule):
     message = "Geneve control packets (O bit)"
     explanation = (
         "The packet is for the tunnel endpoint itself, not for a workload behind it: its inner "
-        "addresses say nothing about workload traffic."
+        "addresses say nothing about workload traffic, and it is left out of latency and sessions."
     )
     remedy = "None is needed."
     source = "RFC 8926 section 3.4"

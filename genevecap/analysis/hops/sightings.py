@@ -18,7 +18,7 @@ import numpy as np
 from ...ambient import HBONE_PORT, OUTBOUND_PORT
 from ...columns import NO_TIME, Columns, TcpOption
 from ..rows import Array, Rows
-from ..segments import ACK, FIN, RST, SYN, TCP, column, mix, mix_endpoint
+from ..segments import ACK, CONTROL, FIN, RST, SYN, TCP, column, mix, mix_endpoint
 
 UPWARD = 0x01
 TOWARDS_SERVER = 0x02
@@ -153,6 +153,7 @@ class BatchSegments:
         timed = self.frame_time_ns != NO_TIME
         wanted = (decoded.of("inner_protocol")[:count] == TCP) & timed
         wanted &= decoded.of("tcp_flags")[:count] != 0
+        wanted &= (decoded.of("findings")[:count] & CONTROL) == 0
         if kept:
             wanted &= decoded.of("keep")[:count] != 0
         self.rows: Array = np.flatnonzero(wanted)
