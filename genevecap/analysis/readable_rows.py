@@ -42,7 +42,9 @@ class Tunnel:
     def add_ids(self, ids: int) -> None:
         """Note the identifications of a packet: the inner one in the upper 16 bits."""
         self.any_ids |= ids
-        self.all_ids &= ids | (0 if ids & 0xFFFF else 0xFFFF) | (0 if ids >> 16 else 0xFFFF0000)
+        if ids < 1 << 16:
+            ids |= 0xFFFF0000
+        self.all_ids &= ids if ids & 0xFFFF else ids | 0xFFFF
 
     def seen(self, time_ns: int) -> None:
         """Let its packets reach to this time."""

@@ -89,16 +89,24 @@ class ReadableTables:
             if wire > LARGEST_FRAME_BYTES and d.inner_protocol[i] == TCP:
                 found |= _C07
             key = self._count_flow(d, i, wire)
+            around = []
             for t in range(d.tunnel_start[i], d.tunnel_start[i] + d.tunnel_count[i]):
-                tunnel_key, tunnel = self._count_tunnel(d, t, wire, frames.time_ns[row], place)
+                inside = self._count_tunnel(d, t, wire, frames.time_ns[row], place)
+                around.append(inside)
                 found |= unusual_ports(d, t)
                 if key is not None:
                     is_inside = d.tunnels.header_offset[t] <= d.inner_offset[i]
                     port = d.tunnels.source_port[t] & 0xFFFF
-                    self._follow(key, (tunnel_key, tunnel), port, place, is_inside=is_inside)
+                    self._follow(key, inside, port, place, is_inside=is_inside)
             if found:
                 self._count_findings(found, place)
-            self._look_for_repeat(frames, d, i, key, place)
+            if around and (numbered := numbered_packet(frames, d, i)) is not None:
+                ids, packet = numbered
+                for _, tunnel in around:
+                    tunnel.add_ids(ids)
+                again = self._recent.was_seen((id(around[0][1]), key, packet), frames.time_ns[row])
+                if again and frames.link_types[frames.point[row]] != LINUX_SLL:
+                    self._note_repeat(ids, around[0][0], place)
             if d.tcp_flags[i] & 0x12 == 0x02:
                 syns.append(i)
         return syns
@@ -180,24 +188,13 @@ class ReadableTables:
         if pair in self._moves or len(self._moves) < MOST_MOVES:
             self._moves.setdefault(pair, [0, *place])[0] += 1
 
-    def _look_for_repeat(
-        self, frames: FrameBatch, d: DecodedBatch, i: int, flow: Key | None, place: tuple[int, int]
-    ) -> None:
-        """Note the identifications of a packet in tunnels, and whether it is there again."""
-        found = numbered_packet(frames, d, i)
-        if found is None:
-            return
-        (ids, packet), start, row = found, d.tunnel_start[i], d.first + i
-        for t in range(start, start + d.tunnel_count[i]):
-            self._tunnels[tunnel_key(d, t)].add_ids(ids)
-        outermost = tunnel_key(d, start)
-        again = self._recent.was_seen((outermost, flow, packet), frames.time_ns[row])
-        if again and frames.link_types[frames.point[row]] != LINUX_SLL:
-            numbered_by = (OUTER if ids & 0xFFFF else 0) | (INNER if ids >> 16 else 0)
-            count, first = self._repeats.setdefault((outermost, numbered_by), ([0], []))
-            count[0] += 1
-            if len(first) < FIRST_FRAMES:
-                first.append(place)
+    def _note_repeat(self, ids: int, outermost: Key, place: tuple[int, int]) -> None:
+        """Note a packet in tunnels that is there again; ids: see `numbered_packet`."""
+        numbered_by = (OUTER if ids & 0xFFFF else 0) | (INNER if ids >> 16 else 0)
+        count, first = self._repeats.setdefault((outermost, numbered_by), ([0], []))
+        count[0] += 1
+        if len(first) < FIRST_FRAMES:
+            first.append(place)
 
     def _count_tunnel(
         self, d: DecodedBatch, t: int, wire: int, time_ns: int, place: tuple[int, int]

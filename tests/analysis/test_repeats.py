@@ -116,6 +116,8 @@ def test_whatever_is_inside():
     nested = [tunnel(both(n, geneve=True, vni=7), n) for n in (1, 2)]
     assert repeated(*nested) == []
     assert repeated(*nested, nested[1]) == [3]
+    elsewhere = tunnel(both(1, geneve=True, vni=7), 1, vni=6)  # the outermost tunnel is another
+    assert repeated(*nested, elsewhere) == []
 
 
 def test_other_tunnels():
