@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -32,6 +33,10 @@ os.environ.update(
 )
 os.environ.pop("FORCE_COLOR", None)
 time.tzset()
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # So is what a shell runs in the background, and so would be all programs that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def recorded_set(name: str) -> Path:
