@@ -13,7 +13,7 @@ import numpy as np
 from ..columns import NO_TIME, DecodedBatch, Finding, FrameBatch, Stop, TunnelKind
 from .findings.noted import Noted
 from .inputs import Batch, Inputs
-from .rows import Array
+from .rows import Array, spread
 from .run_findings import note_captures, note_packets
 from .segments import column
 from .services import TCP
@@ -112,8 +112,7 @@ def _unusual_ports(d: DecodedBatch) -> Array:
     bits = _where(column(t, "destination_port", t.count) != VXLAN_PORT, Finding.V03)
     bits |= _where(column(t, "source_port", t.count) < DYNAMIC_PORTS, Finding.V04)
     counts = column(d, "tunnel_count", d.count).astype(np.int64)
-    before = np.cumsum(counts) - counts
     owner = np.repeat(np.arange(d.count), counts)
-    rows = np.arange(len(owner)) + np.repeat(column(d, "tunnel_start", d.count) - before, counts)
+    rows = spread(column(d, "tunnel_start", d.count), counts)
     np.bitwise_or.at(found, owner, (bits * vxlan)[rows])
     return found

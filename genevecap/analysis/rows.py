@@ -51,6 +51,13 @@ def sizes(start: Array, total: int) -> Array:
     return np.diff(np.append(start, total))
 
 
+def spread(begin: Array, count: Array) -> Array:
+    """Return begin, begin + 1, and so on of each run, run after run; count: how many of each."""
+    before = np.cumsum(count) - count
+    places: Array = np.arange(int(count.sum())) + np.repeat(begin - before, count)
+    return places
+
+
 def find(known: Array, values: Array) -> tuple[Array, Array]:
     """Return where each value is in sorted `known`, and whether it is there at all.
 

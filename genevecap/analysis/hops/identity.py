@@ -59,7 +59,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...columns import NO_TIME
-from ..rows import Array, sizes
+from ..rows import Array, sizes, spread
 from .identity_order import CLOSE_NS, travel_order
 from .identity_special import Special, repeated_paths, resegmented_paths
 from .legs import Legs
@@ -248,7 +248,7 @@ def _put_in_time_order(order: Array, time_ns: Array, same: Array) -> bool:
     start = np.concatenate(([0], np.flatnonzero(~same) + 1))
     runs = np.unique(np.searchsorted(start, back, side="right") - 1)
     size = sizes(start, len(order))[runs]
-    at = np.repeat(start[runs] - np.cumsum(size) + size, size) + np.arange(size.sum())
+    at = spread(start[runs], size)
     order[at] = order[at][np.lexsort((time_ns[at], np.repeat(runs, size)))]
     return True
 

@@ -76,6 +76,52 @@ class LegEvents:
     """What `likeness` compares."""
 
 
+UNKNOWN = -1
+"""A moment or number of a `LegTable` that was not captured."""
+
+
+@dataclass(slots=True, kw_only=True)
+class LegTable(Rows):
+    """What is compared of legs, in columns; `UNKNOWN` is what was not captured."""
+
+    address: Array
+    source: Array
+    open_ns: Array
+    first_ns: Array
+    """When it was opened or, where that is unknown, when its first message began."""
+    last_ns: Array
+    response_ns: Array
+    close_up_ns: Array
+    close_down_ns: Array
+    up_bytes: Array
+    down_bytes: Array
+
+    @classmethod
+    def of(cls, legs: Sequence[LegEvents]) -> LegTable:
+        """Return the columns of these legs."""
+        return cls(
+            address=_numbers([leg.address for leg in legs]),
+            source=_numbers([leg.source for leg in legs]),
+            open_ns=_numbers([leg.open_ns for leg in legs]),
+            first_ns=_numbers([leg.open_ns or _first_ns(leg) for leg in legs]),
+            last_ns=_numbers([leg.last_ns for leg in legs]),
+            response_ns=_numbers([leg.down[0].time_ns if leg.down else None for leg in legs]),
+            close_up_ns=_numbers([leg.close_up_ns for leg in legs]),
+            close_down_ns=_numbers([leg.close_down_ns for leg in legs]),
+            up_bytes=_numbers([leg.up_bytes for leg in legs]),
+            down_bytes=_numbers([leg.down_bytes for leg in legs]),
+        )
+
+
+def _first_ns(leg: LegEvents) -> int | None:
+    moments = [message.time_ns for message in (*leg.up[:1], *leg.down[:1])]
+    return min(moments, default=None)
+
+
+def _numbers(values: Sequence[int | None]) -> Array:
+    return np.array([UNKNOWN if value is None else value for value in values], np.int64)
+
+
 @dataclass(slots=True, kw_only=True)
 class RecordColumns:
     """TLS records of one direction of one HBONE connection, int64 columns of one length.

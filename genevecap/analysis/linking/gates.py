@@ -8,60 +8,26 @@ with the number of legs that are open at a time, not with that of all.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from ..rows import Array, Rows, find, starts
-from .events import LegEvents
+from ..rows import Array, find, sizes, spread, starts
+from .events import UNKNOWN, LegEvents, LegTable
 
 _MOST_CANDIDATES = 400
 """Inbound legs that are considered for one outbound leg."""
 _BLOCK_ROWS = 1 << 18
 """Pairs that are looked at together, but at least those of one leg."""
-_UNKNOWN = -1
-
-
-@dataclass(slots=True, kw_only=True)
-class _Legs(Rows):
-    """What is compared of legs; `_UNKNOWN` is what was not captured."""
-
-    address: Array
-    source: Array
-    open_ns: Array
-    first_ns: Array
-    """When it was opened or, where that is unknown, when its first message began."""
-    last_ns: Array
-    response_ns: Array
-    close_up_ns: Array
-    close_down_ns: Array
-    up_bytes: Array
-    down_bytes: Array
-
-    @classmethod
-    def of(cls, legs: Sequence[LegEvents]) -> _Legs:
-        return cls(
-            address=_numbers([leg.address for leg in legs]),
-            source=_numbers([leg.source for leg in legs]),
-            open_ns=_numbers([leg.open_ns for leg in legs]),
-            first_ns=_numbers([leg.open_ns or _first_ns(leg) for leg in legs]),
-            last_ns=_numbers([leg.last_ns for leg in legs]),
-            response_ns=_numbers([leg.down[0].time_ns if leg.down else None for leg in legs]),
-            close_up_ns=_numbers([leg.close_up_ns for leg in legs]),
-            close_down_ns=_numbers([leg.close_down_ns for leg in legs]),
-            up_bytes=_numbers([leg.up_bytes for leg in legs]),
-            down_bytes=_numbers([leg.down_bytes for leg in legs]),
-        )
 
 
 def possible(
-    outbound: Sequence[LegEvents], inbound: Sequence[LegEvents], slack_ns: int
+    outbound: Sequence[LegEvents], one: LegTable, other: LegTable, slack_ns: int
 ) -> tuple[Array, Array]:
     """Return the pairs that order in time, addresses and totals allow, in order.
 
+    one: the outbound legs as a table; other: the inbound ones.
     slack_ns: how far the clocks of both sides may be apart.
     """
-    one, other = _Legs.of(outbound), _Legs.of(inbound)
     partners = _Partners(outbound)
     parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
     for rows, columns in _near(one, other, slack_ns):
@@ -72,12 +38,12 @@ def possible(
     order = np.lexsort((columns, rows))
     rows, columns = rows[order], columns[order]
     begin = starts(rows)
-    place = np.arange(len(rows)) - np.repeat(begin, np.diff(np.append(begin, len(rows))))
+    place = np.arange(len(rows)) - np.repeat(begin, sizes(begin, len(rows)))
     first = place < _MOST_CANDIDATES
     return rows[first], columns[first]
 
 
-def _near(one: _Legs, other: _Legs, slack_ns: int) -> Iterator[tuple[Array, Array]]:
+def _near(one: LegTable, other: LegTable, slack_ns: int) -> Iterator[tuple[Array, Array]]:
     """Yield pairs of one address that overlap, in blocks."""
     # A time of 0 says no more than one that is missing: such legs may be anywhere.
     anywhere = other.open_ns <= 0
@@ -88,7 +54,7 @@ def _near(one: _Legs, other: _Legs, slack_ns: int) -> Iterator[tuple[Array, Arra
         columns = columns[np.argsort(other.open_ns[columns], kind="stable")]
         opened = other.open_ns[columns]
         begin = np.searchsorted(opened, one.open_ns[rows] - slack_ns)
-        begin[one.open_ns[rows] == _UNKNOWN] = 0
+        begin[one.open_ns[rows] == UNKNOWN] = 0
         end = np.searchsorted(opened, one.last_ns[rows] + slack_ns, "right")
         yield from _ranges(rows, columns, begin, end)
         loose = np.flatnonzero(own & anywhere)
@@ -107,23 +73,22 @@ def _ranges(rows: Array, columns: Array, begin: Array, end: Array) -> Iterator[t
         before = room[first - 1] if first else 0
         last = max(int(np.searchsorted(room, before + _BLOCK_ROWS, "right")), first + 1)
         some = count[first:last]
-        step = np.arange(int(some.sum())) - np.repeat(np.cumsum(some) - some, some)
-        yield np.repeat(rows[first:last], some), columns[np.repeat(begin[first:last], some) + step]
+        yield np.repeat(rows[first:last], some), columns[spread(begin[first:last], some)]
 
 
-def _allowed(one: _Legs, other: _Legs, slack_ns: int) -> Array:
+def _allowed(one: LegTable, other: LegTable, slack_ns: int) -> Array:
     """Tell of pairs whether they were opened, answered and closed in order, with equal totals."""
-    allowed: Array = (one.open_ns == _UNKNOWN) | (other.open_ns == _UNKNOWN)
+    allowed: Array = (one.open_ns == UNKNOWN) | (other.open_ns == UNKNOWN)
     allowed |= other.open_ns >= one.open_ns - slack_ns
-    allowed &= (other.first_ns == _UNKNOWN) | (other.first_ns <= one.last_ns + slack_ns)
-    unknown = one.response_ns == _UNKNOWN
+    allowed &= (other.first_ns == UNKNOWN) | (other.first_ns <= one.last_ns + slack_ns)
+    unknown = one.response_ns == UNKNOWN
     allowed &= unknown | (other.response_ns <= one.response_ns + slack_ns)
     late = other.close_up_ns >= one.close_up_ns - slack_ns
-    allowed &= late | (one.close_up_ns == _UNKNOWN) | (other.close_up_ns == _UNKNOWN)
-    unknown = one.close_down_ns == _UNKNOWN
+    allowed &= late | (one.close_up_ns == UNKNOWN) | (other.close_up_ns == UNKNOWN)
+    unknown = one.close_down_ns == UNKNOWN
     allowed &= unknown | (other.close_down_ns <= one.close_down_ns + slack_ns)
     for mine, theirs in ((one.up_bytes, other.up_bytes), (one.down_bytes, other.down_bytes)):
-        allowed &= (mine == _UNKNOWN) | (theirs == _UNKNOWN) | (mine == theirs)
+        allowed &= (mine == UNKNOWN) | (theirs == UNKNOWN) | (mine == theirs)
     return allowed
 
 
@@ -132,7 +97,8 @@ class _Partners:
 
     def __init__(self, outbound: Sequence[LegEvents]) -> None:
         numbers: dict[frozenset[int], int] = {}
-        self._set = _numbers([numbers.setdefault(leg.partners, len(numbers)) for leg in outbound])
+        found = [numbers.setdefault(leg.partners, len(numbers)) for leg in outbound]
+        self._set = np.array(found, np.int64)
         most = max((source for sources in numbers for source in sources), default=0)
         self._size = most + 1
         keys = [n * self._size + source for sources, n in numbers.items() for source in sources]
@@ -143,12 +109,3 @@ class _Partners:
         _, known = find(self._keys, self._set[rows] * self._size + sources)
         allowed: Array = known & (sources < self._size)
         return allowed
-
-
-def _first_ns(leg: LegEvents) -> int | None:
-    moments = [message.time_ns for message in (*leg.up[:1], *leg.down[:1])]
-    return min(moments, default=None)
-
-
-def _numbers(values: Sequence[int | None]) -> Array:
-    return np.array([_UNKNOWN if value is None else value for value in values], np.int64)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..rows import Array
 from . import likeness
-from .events import HboneRecords, Kind, LegEvents, RecordColumns
+from .events import HboneRecords, Kind, LegEvents, LegTable, RecordColumns
 from .gates import possible
 from .matching import balance
 from .moments import RecordMoments
@@ -107,7 +107,8 @@ def link(
 
     slack_ns: how far the clocks of both sides may be apart beyond what was corrected.
     """
-    rows, columns = possible(outbound, inbound, slack_ns)
+    tables = LegTable.of(outbound), LegTable.of(inbound)
+    rows, columns = possible(outbound, *tables, slack_ns)
     log_content, content = likeness.log_weights(
         [leg.content for leg in outbound], [leg.content for leg in inbound], rows, columns
     )
@@ -118,7 +119,7 @@ def link(
     triple, place = np.unique(shared.triple, return_inverse=True)
     pair, owner = triple // shared.owners, triple % shared.owners
     real = owner < len(hbone)
-    order, in_order = Order(outbound, inbound, rows, columns), np.zeros(len(pair))
+    order, in_order = Order(*tables, rows, columns), np.zeros(len(pair))
     for _ in range(_PASSES):
         way, none = _combine(shared, (pair, place), surprise, log_content, in_order)
         weight = np.bincount(pair, way, len(rows)) + none

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..rows import Array, starts
+from ..rows import Array, sizes, starts
 from .matching import Fit, Pairs, Ranks, balance, delay_bins, fits, match, shares
 from .pairing import Pairing
 
@@ -124,7 +124,7 @@ def _judged(
         weights.append(own)
         if len(rows):
             best = np.maximum.reduceat(own, begin)
-            kept |= own >= _FAR * np.repeat(best, np.diff(np.append(begin, len(rows))))
+            kept |= own >= _FAR * np.repeat(best, sizes(begin, len(rows)))
     return rows[kept], columns[kept], *(own[kept] for own in weights)
 
 

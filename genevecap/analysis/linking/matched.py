@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..rows import Array, numbers
+from ..rows import Array, numbers, spread
 from .events import EventTable
 
 _BLOCK_ROWS = 1 << 17
@@ -77,8 +77,7 @@ def join_at_records(one: Matched, other: Matched) -> Iterator[Joined]:
         last = first + max(int(np.searchsorted(room, _BLOCK_ROWS, "right")), 1)
         here = slice(first, last)
         left = np.repeat(np.arange(first, last), count[here])
-        before = np.cumsum(count[here]) - count[here]
-        right = order[np.arange(len(left)) - np.repeat(before - begin[here], count[here])]
+        right = order[spread(begin[here], count[here])]
         yield (
             one.table.leg[one.row[left]],
             other.table.leg[other.row[right]],

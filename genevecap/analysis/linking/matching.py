@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...kernels import load
-from ..rows import Array
+from ..rows import Array, spread
 
 KERNEL = "genevecap.analysis.linking._kernel_matching"
 
@@ -63,19 +63,25 @@ def candidates(
     record_follows: whether the record comes after the event (it leaves the proxy) or before.
     """
     order = np.argsort(record_ns, kind="stable")
-    moments = record_ns[order]
-    reach = LONGEST_NS
+    begin, end = near(event_ns, record_ns[order], record_follows=record_follows, most=most)
+    count = np.maximum(end - begin, 0)
+    return np.repeat(np.arange(len(event_ns)), count), order[spread(begin, count)]
+
+
+def near(
+    event_ns: Array, moments: Array, *, record_follows: bool, most: int
+) -> tuple[Array, Array]:
+    """Return from where to where records are near each event, on its right side.
+
+    moments: of the records, in order.
+    """
     if record_follows:
         begin = np.searchsorted(moments, event_ns, "left")
-        end = np.minimum(np.searchsorted(moments, event_ns + reach, "right"), begin + most)
-    else:
-        end = np.searchsorted(moments, event_ns, "right")
-        begin = np.maximum(np.searchsorted(moments, event_ns - reach, "left"), end - most)
-    count = np.maximum(end - begin, 0)
-    rows = np.repeat(np.arange(len(event_ns)), count)
-    before = np.cumsum(count) - count
-    columns = order[np.arange(len(rows)) - np.repeat(before - begin, count)]
-    return rows, columns
+        end = np.searchsorted(moments, event_ns + LONGEST_NS, "right")
+        return begin, np.minimum(end, begin + most)
+    end = np.searchsorted(moments, event_ns, "right")
+    begin = np.searchsorted(moments, event_ns - LONGEST_NS, "left")
+    return np.maximum(begin, end - most), end
 
 
 def balance(

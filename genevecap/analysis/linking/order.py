@@ -11,34 +11,32 @@ is believed so far, against all pairs; what a pair itself adds to that does not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 
 from ..rows import Array, sizes, starts
-from .events import LegEvents
+from .events import UNKNOWN, LegTable
 
 _PLACES = 81
 """Differences of places told apart; the outermost stand for all beyond."""
 _PRIOR = 10.0
 """Pairs as chance has them, which are counted from the start: of few pairs little is learnt."""
-_UNKNOWN = -1
+_MOMENTS = (
+    ("open_ns", 1.0),
+    ("response_ns", 0.5),
+    ("close_up_ns", 0.5),
+    ("close_down_ns", 0.5),
+)
+"""Of records of CONNECT order is most of what is known; those of the others say part of it too."""
 
 
 class Order:
     """Places of legs on both sides of their connection."""
 
-    def __init__(
-        self,
-        outbound: Sequence[LegEvents],
-        inbound: Sequence[LegEvents],
-        rows: Array,
-        columns: Array,
-    ) -> None:
-        """rows, columns: pairs of an outbound and an inbound leg."""
+    def __init__(self, one: LegTable, other: LegTable, rows: Array, columns: Array) -> None:
+        """rows, columns: pairs of an outbound leg (of `one`) and an inbound one."""
         self._events = [
-            (((_times(outbound, of), rows), (_times(inbound, of), columns)), weight)
-            for of, weight in _EVENTS
+            (((getattr(one, moment), rows), (getattr(other, moment), columns)), weight)
+            for moment, weight in _MOMENTS
         ]
 
     def log_ratios(self, pair: Array, owner: Array, part: Array) -> Array:
@@ -50,7 +48,7 @@ class Order:
         for sides, weight in self._events:
             known = np.ones(len(pair), bool)
             for moment_ns, legs in sides:
-                known &= moment_ns[legs[pair]] != _UNKNOWN
+                known &= moment_ns[legs[pair]] != UNKNOWN
             if known.any():
                 one, other = (
                     _places(legs[pair[known]], owner[known], part[known], moment_ns)
@@ -70,31 +68,6 @@ def _log_ratios(difference: Array, own: Array) -> Array:
     others = np.maximum(believed[place] - own, 0) + _PRIOR * chance
     ratio: Array = np.log(others / (believed.sum() - own + _PRIOR) / chance)
     return ratio
-
-
-def _times(legs: Sequence[LegEvents], of: Callable[[LegEvents], int | None]) -> Array:
-    moments = map(of, legs)
-    return np.array([_UNKNOWN if moment is None else moment for moment in moments], np.int64)
-
-
-def _opened(leg: LegEvents) -> int | None:
-    return leg.open_ns
-
-
-def _answered(leg: LegEvents) -> int | None:
-    return leg.down[0].time_ns if leg.down else None
-
-
-def _closed_up(leg: LegEvents) -> int | None:
-    return leg.close_up_ns
-
-
-def _closed_down(leg: LegEvents) -> int | None:
-    return leg.close_down_ns
-
-
-_EVENTS = ((_opened, 1.0), (_answered, 0.5), (_closed_up, 0.5), (_closed_down, 0.5))
-"""Of records of CONNECT order is most of what is known; those of the others say part of it too."""
 
 
 def _places(leg: Array, owner: Array, part: Array, moment_ns: Array) -> Array:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...kernels import load
-from ..rows import Array
+from ..rows import Array, spread
 from .events import EventTable, Kind
 from .frames import FRAME_BYTES, MAX_COMPOSED_BYTES, READ_BYTES, RECORD_BYTES, Frames
-from .matching import KERNEL, LONGEST_NS
+from .matching import KERNEL, near
 
 _KNOWN_SIZES = 24
 _LIKELY = 0.01
@@ -120,7 +120,7 @@ class Pairing:
             own = in_order[low:high]
             low, high = np.searchsorted(first, (address, address + 1))
             most = int(np.clip(_MOST_PAIRS // len(own), _FEWEST, _MOST))
-            begin, end = _near(event_ns[own], moments[low:high], most, follows=follows)
+            begin, end = near(event_ns[own], moments[low:high], record_follows=follows, most=most)
             self._begin[own], self._end[own] = begin + low, end + low
             self._by_address.append(own)
 
@@ -134,9 +134,7 @@ class Pairing:
         count = np.maximum(self._end[events] - self._begin[events], 0)
         if kernel is None:
             rows = np.repeat(events, count)
-            before = np.cumsum(count) - count
-            step = np.arange(len(rows)) - np.repeat(before - self._begin[events], count)
-            columns = self._order[step]
+            columns = self._order[spread(self._begin[events], count)]
             weight = self._sizes.weights(rows, columns)
             likely = weight > _LIKELY
             return rows[likely], columns[likely], weight[likely]
@@ -152,14 +150,3 @@ class Pairing:
             used = kernel.pairs_by_size(*where, *sizes, _LIKELY, *found)
         rows, columns, weight = found
         return rows[:used].copy(), columns[:used].copy(), weight[:used].copy()
-
-
-def _near(event_ns: Array, moments: Array, most: int, *, follows: bool) -> tuple[Array, Array]:
-    """Return from where to where records are near each event, on its right side."""
-    if follows:
-        begin = np.searchsorted(moments, event_ns, "left")
-        end = np.searchsorted(moments, event_ns + LONGEST_NS, "right")
-        return begin, np.minimum(end, begin + most)
-    end = np.searchsorted(moments, event_ns, "right")
-    begin = np.searchsorted(moments, event_ns - LONGEST_NS, "left")
-    return np.maximum(begin, end - most), end

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..rows import Array, find, numbers
+from ..rows import Array, find, numbers, spread
 from .events import (
     EventTable,
     HboneRecords,
@@ -219,9 +219,8 @@ class Ways:
         begin_2, count_2 = _places(other, len(self._legs[1]))
         common = np.minimum(count[rows[bare]], count_2[columns[bare]])
         pair = np.repeat(bare, common)
-        before = np.cumsum(common) - common
-        step = np.arange(len(pair)) - np.repeat(before, common)
-        row, column = begin[rows[pair]] + step, begin_2[columns[pair]] + step
+        row = spread(begin[rows[bare]], common)
+        column = spread(begin_2[columns[bare]], common)
         delay = other.time_ns[column] - one.time_ns[row]
         if not kind.upward:
             delay = -delay

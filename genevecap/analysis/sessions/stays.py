@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..hops.session_times import Times
-from ..rows import starts
+from ..rows import sizes, starts
 
 _THOUGHT_OF = 0.05
 """Probability from which on a time is one that the stay may well have taken."""
@@ -36,7 +36,7 @@ class Stays:
         order = np.lexsort((-share, stay))
         stay, ns, share = stay[order], ns[order], share[order]
         first = starts(stay)
-        count = np.diff(np.append(first, len(stay)))
+        count = sizes(first, len(stay))
         share = share / np.repeat(np.add.reduceat(share, first), count)
         self._sessions = session[order][first]
         self._likeliest = ns[first]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from genevecap.analysis.linking import gates
-from genevecap.analysis.linking.events import LegEvents, Message
+from genevecap.analysis.linking.events import LegEvents, LegTable, Message
 from genevecap.analysis.linking.gates import possible
 
 SLACK_NS = 50
@@ -67,7 +67,7 @@ def test_possible_pairs_are_those_that_the_rules_allow(seed, block, monkeypatch)
     monkeypatch.setattr(gates, "_BLOCK_ROWS", block)
     rng = np.random.default_rng(seed)
     outbound, inbound = legs(rng, 60, side=0), legs(rng, 80, side=1)
-    rows, columns = possible(outbound, inbound, SLACK_NS)
+    rows, columns = possible(outbound, LegTable.of(outbound), LegTable.of(inbound), SLACK_NS)
     wanted = [
         (i, j)
         for i, one in enumerate(outbound)
@@ -81,7 +81,7 @@ def test_possible_pairs_are_those_that_the_rules_allow(seed, block, monkeypatch)
 def test_of_very_many_the_first_are_considered(monkeypatch):
     monkeypatch.setattr(gates, "_MOST_CANDIDATES", 3)
     leg = LegEvents(address=0, source=0, partners=frozenset({0}), open_ns=10, last_ns=20)
-    rows, columns = possible([leg, leg], [leg] * 5, 0)
+    rows, columns = possible([leg, leg], LegTable.of([leg, leg]), LegTable.of([leg] * 5), 0)
     assert rows.tolist() == [0, 0, 0, 1, 1, 1]
     assert columns.tolist() == [0, 1, 2, 0, 1, 2]
 
@@ -89,5 +89,5 @@ def test_of_very_many_the_first_are_considered(monkeypatch):
 def test_no_legs_are_no_pairs():
     leg = LegEvents(address=0, source=0, partners=frozenset({0}), open_ns=10, last_ns=20)
     for outbound, inbound in (([], [leg]), ([leg], []), ([], [])):
-        rows, columns = possible(outbound, inbound, 0)
+        rows, columns = possible(outbound, LegTable.of(outbound), LegTable.of(inbound), 0)
         assert (len(rows), len(columns)) == (0, 0)

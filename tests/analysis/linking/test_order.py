@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from genevecap.analysis.linking.events import LegEvents
+from genevecap.analysis.linking.events import LegEvents, LegTable
 from genevecap.analysis.linking.order import Order
 
 
 def legs(*opened_ns):
-    return [LegEvents(address=0, source=0, open_ns=moment) for moment in opened_ns]
+    return LegTable.of([LegEvents(address=0, source=0, open_ns=ns) for ns in opened_ns])
 
 
 def log_ratios(outbound, inbound, owners, believed, guess):
