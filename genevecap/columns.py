@@ -277,6 +277,18 @@ class DecodedBatch(Columns):
         self.tunnels = TunnelTable(capacity * 2 + MAX_TUNNELS)
         self.options = OptionTable(capacity * 4 + MAX_TUNNELS * MAX_OPTIONS)
 
+    def inner_ends(self, i: int) -> tuple[int, int, int, int, int, int, int]:
+        """Return version, source (hi, lo), destination (hi, lo) and both ports, innermost."""
+        return (
+            self.inner_version[i],
+            self.inner_source_hi[i],
+            self.inner_source_lo[i],
+            self.inner_destination_hi[i],
+            self.inner_destination_lo[i],
+            self.inner_source_port[i],
+            self.inner_destination_port[i],
+        )
+
 
 class LayerTable(Columns):
     """Headers of the frames of a `DecodedBatch`, outermost first."""

@@ -13,7 +13,7 @@ import numpy as np
 from ..columns import NO_TIME, DecodedBatch, Finding, FrameBatch, Stop, TunnelKind
 from .findings.noted import Noted
 from .inputs import Batch, Inputs
-from .rows import Array, spread
+from .rows import Array
 from .run_findings import note_captures, note_packets
 from .segments import column
 from .services import TCP
@@ -111,8 +111,5 @@ def _unusual_ports(d: DecodedBatch) -> Array:
         return found
     bits = _where(column(t, "destination_port", t.count) != VXLAN_PORT, Finding.V03)
     bits |= _where(column(t, "source_port", t.count) < DYNAMIC_PORTS, Finding.V04)
-    counts = column(d, "tunnel_count", d.count).astype(np.int64)
-    owner = np.repeat(np.arange(d.count), counts)
-    rows = spread(column(d, "tunnel_start", d.count), counts)
-    np.bitwise_or.at(found, owner, (bits * vxlan)[rows])
+    np.bitwise_or.at(found, column(t, "row", t.count), bits * vxlan)
     return found

@@ -34,16 +34,7 @@ class SynSightings:
         for i in rows:
             if d.tunnel_count[i] or not d.link_destination[i]:
                 continue
-            syn = (
-                d.inner_version[i],
-                d.inner_source_hi[i],
-                d.inner_source_lo[i],
-                d.inner_destination_hi[i],
-                d.inner_destination_lo[i],
-                d.inner_source_port[i],
-                d.inner_destination_port[i],
-                d.tcp_sequence[i],
-            )
+            syn = (*d.inner_ends(i), d.tcp_sequence[i])
             here = (frames.point[d.first + i], d.link_destination[i], d.inner_ttl[i])
             self._note(syn, here)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every report counts while it reads: the tables, and what findings are told from.
+"""What reports count while they read: the tables, and what findings are told from.
 
-One object, so that `inspect`, `flows`, `latency` and `overhead` tell the same findings of the same
-captures, each with those of its own besides.
+One object, so that `inspect`, `flows` and `overhead` tell the same findings of the same captures,
+each with those of its own besides; `latency` has `packet_findings`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Callable
 from functools import cached_property, partial
 
+from ..ambient import RedirectSign
 from .ambient_mode import ambient_summary
 from .findings.noted import Noted
 from .inputs import Batch, Inputs
@@ -62,8 +63,11 @@ class RunCounts:
 
     def ambient(self) -> AmbientSummary:
         """Return which redirect mode the captures show, and why."""
-        names = self._inputs.points.names
-        return ambient_summary(self.tables, self.tunnels, self._syns.signs(names))
+        return ambient_summary(self.tables, self.tunnels, self.redirects())
+
+    def redirects(self) -> tuple[RedirectSign, ...]:
+        """Return the SYNs that were redirected by their MAC address."""
+        return self._syns.signs(self._inputs.points.names)
 
     def noted(self, mode: str) -> Noted:
         """Return the findings about what was counted, to which others may be added.

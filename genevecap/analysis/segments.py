@@ -200,9 +200,3 @@ def mix(value: Array) -> Array:
 def mix_endpoint(hi: Array, lo: Array, port: Array) -> Array:
     """Return 64-bit mixes of endpoints; the sum of a connection's two makes its key."""
     return mix(mix(hi + _GOLDEN) ^ lo ^ (port.astype(np.uint64) << np.uint64(40)))
-
-
-def endpoint_key(hi: int, lo: int, port: int) -> int:
-    """Return the mix of one endpoint, as `extract` computes it; for look-ups and tests."""
-    one = np.array([hi], np.uint64), np.array([lo], np.uint64), np.array([port], np.int64)
-    return int(mix_endpoint(*one)[0])

@@ -13,6 +13,7 @@ from genevecap.analysis.run_findings import LEAST_CONNECTIONS
 from genevecap.analysis.select import Selector
 from genevecap.analysis.summary import inspect
 from genevecap.capture.spec import CaptureSpec
+from tests.analysis.inspected import found_in
 from tests.build import packets as p
 from tests.build.captures import LITTLE, pcap, pcap_header, pcap_record
 from tests.conftest import SAMPLES, recorded_set
@@ -25,13 +26,6 @@ def segment(port=1000, payload=b"", *, back=False, flags=0x10, ports=(8080, 8080
     there, here = (port, ports[0]) if not back else (ports[1], port)
     octets = p.tcp(payload, source_port=there, destination_port=here, flags=flags)
     return p.ethernet(p.ipv4(octets, 6, *ends))
-
-
-def found_in(path: Path, octets: bytes, **options):
-    """Return the findings of one file by code."""
-    path.write_bytes(octets)
-    result = inspect([CaptureSpec.parse(str(path))], **options)
-    return {found.code: found for found in result.findings}
 
 
 @pytest.fixture

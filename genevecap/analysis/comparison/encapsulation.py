@@ -47,9 +47,6 @@ TUNNEL_BYTES = 8
 BARE_BYTES = UDP_BYTES + TUNNEL_BYTES + ETHERNET_BYTES
 """All but the outer IP header and options."""
 
-MOST_OPTION_BYTES = 252
-"""RFC 8926 section 3.4: OptLen has six bits and counts words of four octets."""
-
 STANDARD_SIZES = (64, 128, 256, 512, 1024, 1460, 9000)
 """IP packets, in octets."""
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,6 @@ from ..comparison.encapsulation import share
 from ..inputs import Batch, Inputs, read_into
 from ..points.roles import RoleSigns
 from ..progress import Progress
-from ..redirects import SynSightings
 from ..results import Problem, Problems
 from ..run_counts import RunCounts
 from ..select import Selector
@@ -48,17 +46,18 @@ _RANKS = {Role.WIRE: 0, Role.UNDERLAY: 1, Role.BRIDGE: 2, Role.ZTUNNEL_VETH: 3, 
 class OverheadCounter:
     """Gathers what the answer needs, batch by batch."""
 
-    def __init__(self, points: PointTable, settings: DecodeSettings) -> None:
-        self._points = points
+    def __init__(self, points: PointTable, settings: DecodeSettings, counts: RunCounts) -> None:
+        """Gather from these points; `counts`, which every report has, gets each batch too."""
+        self._counts = counts
         self.traffic = Traffic()
         self.events = MtuEvents(settings)
         self.meters: dict[tuple[int, Leg], HboneMeter] = {}
         """By point and the client's direction."""
-        self._syns = SynSightings()
         self._roles = RoleSigns(points)
 
     def update(self, batch: Batch) -> None:
         """Take a batch."""
+        self._counts.update(batch)
         frames, d = batch.frames, batch.decoded
         self.traffic.update(frames, d)
         self.events.update(frames, d)
@@ -66,9 +65,6 @@ class OverheadCounter:
         n = d.count
         flags = d.tcp_flags[:n]
         keep = d.keep
-        rows = [i for i, value in enumerate(flags) if value & 0x12 == _SYN and keep[i]]
-        if rows:
-            self._syns.update(frames, d, array("q", rows))
         ports = zip(d.inner_source_port[:n], d.inner_destination_port[:n], flags, strict=True)
         for i, (source, destination, flag) in enumerate(ports):
             if flag and keep[i] and HBONE_PORT in (source, destination):
@@ -103,7 +99,7 @@ class OverheadCounter:
 
     def redirected(self) -> frozenset[Leg]:
         """Return the legs whose SYN was redirected by its MAC address, HBONE aside."""
-        texts = {(sign.source, sign.destination) for sign in self._syns.signs(self._points.names)}
+        texts = {(sign.source, sign.destination) for sign in self._counts.redirects()}
         if not texts:
             return frozenset()
         return frozenset(
@@ -133,13 +129,9 @@ def overhead(
     inputs = Inputs(
         specs, settings, selector or Selector(), note, progress, points=PointTable(manifest)
     )
-    counter, counts = OverheadCounter(inputs.points, settings), RunCounts(inputs)
-
-    def take(batch: Batch) -> None:
-        counts.update(batch)
-        counter.update(batch)
-
-    interrupted = read_into(inputs, take)
+    counts = RunCounts(inputs)
+    counter = OverheadCounter(inputs.points, settings, counts)
+    interrupted = read_into(inputs, counter.update)
     result = _Account(counter, inputs.points.names, mtu_bytes).result(
         inputs.read_paths(), note.met(), interrupted
     )

@@ -53,14 +53,7 @@ class HboneSyns:
         for i in rows:
             if d.inner_destination_port[i] != HBONE_PORT:
                 continue
-            ends = (
-                d.inner_version[i],
-                d.inner_source_hi[i],
-                d.inner_source_lo[i],
-                d.inner_destination_hi[i],
-                d.inner_destination_lo[i],
-                d.inner_source_port[i],
-            )
+            ends = d.inner_ends(i)[:-1]
             syns = self._syns.get(ends)
             if syns is None:
                 if len(self._syns) == _MOST_CLIENTS:

@@ -10,6 +10,7 @@ from genevecap.analysis.select import Selector
 from genevecap.analysis.summary import inspect
 from genevecap.capture.linktypes import LINUX_SLL
 from genevecap.capture.spec import CaptureSpec
+from tests.analysis.inspected import found_in
 from tests.build import packets as p
 from tests.build.captures import LITTLE, pcap
 from tests.conftest import recorded_set
@@ -34,12 +35,6 @@ OTHER = [
     segment(ACK, port=50000, server_port=8080),
 ]
 """Another connection of the client, which shows that answers are captured."""
-
-
-def found_in(path, octets, **options):
-    path.write_bytes(octets)
-    result = inspect([CaptureSpec.parse(str(path))], **options)
-    return {found.code: found for found in result.findings}
 
 
 @pytest.fixture
