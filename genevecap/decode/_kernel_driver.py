@@ -21,6 +21,7 @@ from cython.cimports.genevecap._kernel_columns import (
     bind_frames,
     genevecap_prefetch,
 )
+from cython.cimports.genevecap.decode._kernel_gre import erspan, gre
 from cython.cimports.genevecap.decode._kernel_link import (
     arp,
     ethernet,
@@ -80,9 +81,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
 )
 from cython.cimports.genevecap.decode._kernel_transport import icmp, icmpv6, sctp, tcp, udp
 from cython.cimports.genevecap.decode._kernel_tunnels import (
-    erspan,
     geneve,
-    gre,
     gtpu,
     nsh,
     vxlan,

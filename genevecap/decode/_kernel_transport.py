@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from cython.cimports.genevecap.decode._kernel_gre import gre_fits
 from cython.cimports.genevecap.decode._kernel_security import esp_fits, stt_fits, wireguard_fits
 from cython.cimports.genevecap.decode._kernel_state import (
     ESP,
@@ -33,7 +34,7 @@ from cython.cimports.genevecap.decode._kernel_state import (
     u32,
     view,
 )
-from cython.cimports.genevecap.decode._kernel_tunnels import geneve_fits, gre_fits, gtpu_fits
+from cython.cimports.genevecap.decode._kernel_tunnels import geneve_fits, gtpu_fits
 
 
 def ports(f, p):

@@ -6,13 +6,6 @@ from ._kernel_state cimport Frame, Octets, Tunnel, TunnelRef
 @cython.locals(t=TunnelRef)
 cdef Tunnel *new_tunnel(Frame *f, uint32_t kind, uint64_t p, uint64_t end, uint32_t flags) noexcept nogil
 cdef bint ip_in_ip(Frame *f, uint64_t p, uint32_t layer) noexcept nogil
-@cython.locals(t=TunnelRef, p=uint64_t, flags=uint32_t, protocol=uint32_t, layer=uint32_t, kind=uint32_t, version=uint32_t, key=uint64_t, end=uint64_t)
-cdef bint gre(Frame *f) noexcept nogil
-@cython.locals(here=uint64_t, _count=uint32_t, size=uint32_t)
-cdef uint64_t gre_routes(Frame *f, uint64_t p, uint64_t begins) noexcept nogil
-cdef bint gre_fits(Frame *f, uint64_t p) noexcept nogil
-@cython.locals(h=Octets, t=TunnelRef, p=uint64_t, end=uint64_t, version=uint32_t, kind=uint32_t)
-cdef bint erspan(Frame *f) noexcept nogil
 @cython.locals(h=Octets, p=uint64_t, size=uint64_t)
 cdef bint nsh(Frame *f) noexcept nogil
 cdef bint by_next_protocol(Frame *f, uint64_t p, uint32_t following) noexcept nogil

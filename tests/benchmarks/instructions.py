@@ -21,6 +21,7 @@ PHASES = {
     "_kernel_transport": "decode",
     "_kernel_security": "decode",
     "_kernel_tunnels": "decode",
+    "_kernel_gre": "decode",
     "_kernel_tables": "count",
     "_kernel_answers": "count",
     "_kernel_findings": "count",

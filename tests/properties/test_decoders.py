@@ -2,7 +2,7 @@
 """The compiled and the readable decoder are one decoder: value by value, on whatever bytes.
 
 Stands for `decode/_kernel_driver`, `_kernel_link`, `_kernel_network`, `_kernel_security`,
-`_kernel_transport` and `_kernel_tunnels`, with `decode/readable` as the reference.
+`_kernel_transport`, `_kernel_tunnels` and `_kernel_gre`, with `decode/readable` as the reference.
 """
 
 from __future__ import annotations
