@@ -17,13 +17,8 @@ from ..clock.run import RunClocks, can_be_read_again, run_clocks
 from ..connections import ConnectionTracker, connection_tracker, too_many
 from ..findings.noted import Noted
 from ..garbage import collected_later
-from ..grouping import group
-from ..hbone.results import DataPiece
-from ..health.mesh import note_mesh
-from ..health.seen import MeshSeen, dropping_points
 from ..health.slow_proxies import note_slow
 from ..inputs import Batch, Inputs
-from ..linking.legs import Sorter, Views
 from ..packet_findings import PacketFindings
 from ..points.roles import PointRole, RoleSigns
 from ..points.signs import SYNS_KEPT
@@ -32,20 +27,14 @@ from ..results import Problem, Problems
 from ..rows import Array
 from ..segments import SYN, column
 from ..select import Selector
-from ..sessions import bypass
 from ..sessions.build import SessionBuilder
-from ..sessions.clocks import CommonClock
 from ..sessions.data_frames import DataFrames
-from ..sessions.drafts import Drafts
+from ..sessions.followed import Followed
 from ..sessions.helps import Helps
-from ..sessions.keys import Keys
 from ..sessions.later import LaterSessions
-from ..sessions.logs import Logs
-from ..sessions.mesh import Mesh
 from ..sessions.modes import Modes
 from ..sessions.residence import Residence
 from ..sessions.results import SessionSummary
-from ..sessions.waypoints import exchanges_of
 from ..summary import capture_summary, was_read
 from .identity import Matcher, Paths
 from .legs import Legs
@@ -325,42 +314,19 @@ class _Run:
         """
         if self.tracker is None:
             return (), ()
-        twins = {role.index for role in roles if role.twin_of is not None}
-        clock = CommonClock(self.clocks.clocks, [point.host for point in self.inputs.points.points])
-        views = Views(roles, clock.correct)
-        with collected_later():
-            connections = group(half for half in self.tracker.halves() if half.point not in twins)
-            self.tracker = None  # what it kept is not needed twice
-            mesh = Mesh.of(Sorter(roles, connections).sort(connections))
+        followed = Followed.of(self.inputs, self.tracker.halves(), roles, self.clocks.clocks)
+        self.tracker = None  # what it kept is not needed twice
+        mesh = followed.mesh
         if not mesh.hbone or not (mesh.outbound or mesh.inbound):
             return (), ()
-        exchanges, frames = exchanges_of(mesh), DataFrames()
-
-        def take(piece: DataPiece) -> None:
-            exchanges.take(piece)
-            frames.take(piece)
-
-        opened = asked.helps.open_hbone(asked.specs, asked.settings, self.inputs, note, take)
-        keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at, exchanges)
-        logs = Logs(asked.helps.logged(note))
-        with collected_later():
-            drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
-            residence = Residence(drafts, roles, frames, clock.uncertainty_ns)
-            hops = residence.hops(drafts.all())
-        builder = SessionBuilder(drafts, roles, Modes(roles, "unknown"), clock.uncertainty_ns)
-        paths = self.paths()
-        note_mesh(
-            self.noted,
-            MeshSeen(
-                drafts=drafts,
-                connections=connections,
-                roles=roles,
-                bypass=bypass.find(mesh, drafts.used_direct, roles, paths),
-                paths=paths,
-                opened=opened,
-                dropping=dropping_points(self.inputs.points.points),
-            ),
+        frames, uncertainty_ns = DataFrames(), followed.clock.uncertainty_ns
+        drafts, opened = followed.drafts(
+            asked.helps, asked.specs, asked.settings, note, frames.take
         )
+        with collected_later():
+            hops = Residence(drafts, roles, frames, uncertainty_ns).hops(drafts.all())
+        followed.note(self.noted, drafts, opened)
+        builder = SessionBuilder(drafts, roles, Modes(roles, "unknown"), uncertainty_ns)
         return hops, LaterSessions(builder.sessions)
 
     def paths(self) -> list[str]:

@@ -13,28 +13,18 @@ from ...decode import DecodeSettings
 from ..clock.run import run_clocks
 from ..connections import ConnectionTracker, connection_tracker, too_many
 from ..garbage import collected_later
-from ..grouping import Connection, group
-from ..health.mesh import note_mesh
-from ..health.seen import MeshSeen, dropping_points
 from ..inputs import Batch, Inputs, read_into
-from ..linking.legs import Sorter, Views
-from ..points.roles import PointRole, RoleSigns
+from ..points.roles import RoleSigns
 from ..progress import Progress
 from ..results import Problem, Problems
 from ..run_counts import RunCounts
 from ..select import Selector
 from ..summary import capture_summary, was_read
-from . import bypass
 from .build import SessionBuilder
-from .clocks import CommonClock
-from .drafts import Drafts
+from .followed import Followed
 from .helps import Helps
-from .keys import Keys
-from .logs import Logs
-from .mesh import Mesh
 from .modes import Modes
 from .results import FlowsResult, Found
-from .waypoints import exchanges_of
 
 
 def flows(
@@ -75,48 +65,28 @@ def flows(
     ambient = reading.counts.ambient()
     roles = reading.signs.result()
     named = [role.role for role in roles]
-    clock = CommonClock(clocks, [point.host for point in inputs.points.points])
-    views = Views(roles, clock.correct)
+    followed = Followed.of(inputs, reading.tracker.halves(), roles, clocks)
+    drafts, opened = followed.drafts(helps, specs, settings, note)
     with collected_later():
-        connections = _connections(reading, roles)
-        mesh = Mesh.of(Sorter(roles, connections).sort(connections))
-    exchanges = exchanges_of(mesh)
-    opened = helps.open_hbone(specs, settings, inputs, note, exchanges.take)
-    keys = Keys(opened, [leg.connection for leg in mesh.hbone], views.at, exchanges)
-    logs = Logs(helps.logged(note))
-    with collected_later():
-        drafts = Drafts(mesh, views, clock.slack_ns, keys, logs)
-        builder = SessionBuilder(drafts, roles, Modes(roles, ambient.mode), clock.uncertainty_ns)
+        modes = Modes(roles, ambient.mode)
+        builder = SessionBuilder(drafts, roles, modes, followed.clock.uncertainty_ns)
         sessions = builder.sessions()
-    paths = [state.spec.path for state in inputs.states]
-    around = bypass.find(mesh, drafts.used_direct, roles, paths)
     noted = reading.counts.noted(ambient.mode)
-    note_mesh(
-        noted,
-        MeshSeen(
-            drafts=drafts,
-            connections=connections,
-            roles=roles,
-            bypass=around,
-            paths=paths,
-            opened=opened,
-            dropping=dropping_points(inputs.points.points),
-        ),
-    )
+    around = followed.note(noted, drafts, opened)
     return FlowsResult(
         mode=ambient.mode,
         mode_evidence=ambient.evidence,
         captures=tuple(capture_summary(state, named) for state in inputs.states if was_read(state)),
-        clocks=clock.clocks,
+        clocks=followed.clock.clocks,
         sessions=tuple(sessions),
         unlinked_legs=tuple(builder.unlinked()),
         bypass=tuple(around),
         found=Found(
-            connections=len(connections),
-            hbone=len(mesh.hbone),
-            outbound=len(mesh.outbound),
+            connections=len(followed.connections),
+            hbone=len(followed.mesh.hbone),
+            outbound=len(followed.mesh.outbound),
         ),
-        findings=noted.summaries(paths),
+        findings=noted.summaries([state.spec.path for state in inputs.states]),
         problems=note.met(),
         interrupted=interrupted,
     )
@@ -143,12 +113,6 @@ class _Reading:
         self.signs.update(batch, self.counts.update(batch))
         kept = bool(self.inputs.selector)
         self.tracker.update(batch.frames, batch.decoded, batch.capture, kept=kept)
-
-
-def _connections(reading: _Reading, roles: Sequence[PointRole]) -> list[Connection]:
-    """Return all connections; of an interface that was captured twice one capture counts."""
-    twins = {role.index for role in roles if role.twin_of is not None}
-    return group(half for half in reading.tracker.halves() if half.point not in twins)
 
 
 def _say_nothing(_problem: Problem) -> None:
