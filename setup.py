@@ -32,6 +32,7 @@ KERNELS = (
     "genevecap.analysis._kernel_tables",
     "genevecap.analysis._kernel_replays",
     "genevecap.analysis._kernel_streams",
+    "genevecap.analysis._kernel_halves",
     "genevecap.analysis._kernel_connections",
     "genevecap.analysis.linking._kernel_matching",
 )
