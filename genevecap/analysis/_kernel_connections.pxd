@@ -4,9 +4,10 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from genevecap._kernel_columns cimport BatchColumns, DecodedColumns, FrameColumns
+from ._kernel_content cimport Octets, Segment
 from ._kernel_halves cimport EventBlockRef, HalfRef, HalfRow, TurnRef
-from ._kernel_streams cimport Octets, Segment, Shared
 from ._kernel_tables cimport Table
+from ._kernel_tls_records cimport Shared
 
 cdef enum:
     HALVES_OF_CHUNK = 1024

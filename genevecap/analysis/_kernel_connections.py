@@ -21,6 +21,14 @@ from cython.cimports.genevecap._kernel_columns import (
     check_rows,
     genevecap_prefetch,
 )
+from cython.cimports.genevecap.analysis._kernel_content import (
+    append,
+    give_back,
+    head_of,
+    insert,
+    stretch_at,
+    take,
+)
 from cython.cimports.genevecap.analysis._kernel_halves import (
     EVENTS_OF_BLOCK,
     HAS_BASE,
@@ -40,25 +48,19 @@ from cython.cimports.genevecap.analysis._kernel_halves import (
     TurnRow,
     object_of,
 )
-from cython.cimports.genevecap.analysis._kernel_streams import (
-    Reader,
-    add_repeat,
-    append,
-    finish_reader,
-    give_back,
-    head_of,
-    insert,
-    read_segment,
-    release,
-    stretch_at,
-    take,
-)
 from cython.cimports.genevecap.analysis._kernel_tables import (
     entry_of,
     free_table,
     make_table,
     new_slot,
     number_in,
+)
+from cython.cimports.genevecap.analysis._kernel_tls_records import (
+    Reader,
+    add_repeat,
+    finish_reader,
+    read_segment,
+    release,
 )
 from cython.cimports.libc.stdlib import free, malloc, realloc
 from cython.cimports.libc.string import memset

@@ -3,7 +3,8 @@
 
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from ._kernel_streams cimport Reader, RecordBlockRef, Stream
+from ._kernel_content cimport Stream
+from ._kernel_tls_records cimport Reader, RecordBlockRef
 
 cdef enum:
     EVENTS_OF_BLOCK = 4

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import cython
-from cython.cimports.genevecap.analysis._kernel_streams import RECORDS_OF_BLOCK
+from cython.cimports.genevecap.analysis._kernel_tls_records import RECORDS_OF_BLOCK
 
 from .connections import Endpoint, Half, Turn
 from .records import RecordReader
