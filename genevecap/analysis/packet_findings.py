@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Findings of single packets, counted without tables of flows and tunnels: for `latency`.
 
-`latency` has no other use for those tables, and they would cost it a quarter more.  So it tells
+`latency` has no other use for those tables, and they would cost it a fifth more.  So it tells
 what a packet shows by itself, or beside the one before it at its point; what takes the whole of a
 capture (U01 to U07, A09, A10, C06) is told by `inspect`, `flows` and `overhead`.
 """
