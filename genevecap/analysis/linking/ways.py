@@ -328,7 +328,8 @@ class Ways:
         for side, leg in enumerate(legs):
             if leg is not None:
                 messages = self._legs[side][leg].up if kind.upward else self._legs[side][leg].down
-                if messages[turn].bytes > READ_BYTES:
+                # A request may be known from one leg alone: see `records_by_turn`.
+                if turn < len(messages) and messages[turn].bytes > READ_BYTES:
                     return True
         return False
 
