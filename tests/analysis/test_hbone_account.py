@@ -10,6 +10,7 @@ from genevecap.analysis.costs.hbone_account import HboneAccount
 from genevecap.analysis.costs.overhead import OverheadCounter, overhead
 from genevecap.analysis.costs.shapes import Leg
 from genevecap.analysis.inputs import Inputs, read_into
+from genevecap.analysis.run_counts import RunCounts
 from genevecap.analysis.select import Selector
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import DecodeSettings
@@ -112,7 +113,7 @@ def sent_by_applications(folder, names):
     """Octets of payload in what was redirected on the pods' lo, both directions."""
     specs = [CaptureSpec.parse(str(folder / f"{name}.pcapng.gz")) for name in names]
     inputs = Inputs(specs, DecodeSettings(), Selector(points=("*/lo",)), pytest.fail)
-    counter = OverheadCounter(inputs.points, DecodeSettings())
+    counter = OverheadCounter(inputs.points, DecodeSettings(), RunCounts(inputs))
     read_into(inputs, counter.update)
     # In a pod's captures there is nothing else on lo but the name server's answers.
     return sum(

@@ -13,6 +13,7 @@ from genevecap.addresses import address_text
 from genevecap.analysis.costs.hbone_bytes import HboneMeter
 from genevecap.analysis.costs.overhead import OverheadCounter
 from genevecap.analysis.inputs import Inputs, read_into
+from genevecap.analysis.run_counts import RunCounts
 from genevecap.analysis.select import Selector
 from genevecap.capture.spec import CaptureSpec
 from genevecap.decode import DecodeSettings
@@ -150,7 +151,7 @@ def test_the_estimate_is_as_good_as_it_says(samples):
     folder = samples / "ztunnel-in-pod"
     path, keys = folder / "cli2.pcapng", folder / "sslkeylog.txt"
     inputs = Inputs([CaptureSpec.parse(str(path))], DecodeSettings(), Selector(), pytest.fail, None)
-    counter = OverheadCounter(inputs.points, DecodeSettings())
+    counter = OverheadCounter(inputs.points, DecodeSettings(), RunCounts(inputs))
     read_into(inputs, counter.update)
     truth = opened(path, keys)
     compared = 0
