@@ -29,6 +29,7 @@ KERNELS = (
     "genevecap.analysis._kernel_findings",
     "genevecap.analysis._kernel_inner_flows",
     "genevecap.analysis._kernel_options",
+    "genevecap.analysis._kernel_merge",
     "genevecap.analysis._kernel_tables",
     "genevecap.analysis._kernel_replays",
     "genevecap.analysis._kernel_content",

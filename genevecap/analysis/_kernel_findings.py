@@ -122,6 +122,15 @@ def note_repeat(repeats, tunnel, ids, capture, frame):
     return 0
 
 
+def add_repeats(repeats, others, tunnels):
+    """Add what another one noted, whose tunnels have these numbers here."""
+    for (tunnel, numbered_by), (packets, *frames) in others.items():
+        noted = repeats.setdefault((tunnels[tunnel], numbered_by), [0])
+        noted[0] += packets
+        noted[1:] = sorted({*noted[1:], *frames})[:FIRST_FRAMES]
+    return 0
+
+
 def repeats_of(repeats, tunnels):
     """See `tables.SummaryTables.repeats`."""
     rows = []

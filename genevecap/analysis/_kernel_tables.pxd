@@ -6,7 +6,7 @@
 # and its number plus one, so that a probe touches no row but the right one, and slots can be moved
 # without one; at most half of them are taken.  Width 0 means slots alone.
 
-from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from genevecap._kernel_columns cimport BatchColumns, TunnelColumns, genevecap_prefetch
@@ -301,6 +301,33 @@ cdef inline FlowRow *flow_row(Table *flows, uint64_t number) noexcept nogil:
 
 cdef inline TunnelRow *tunnel_row(Table *tunnels, uint64_t number) noexcept nogil:
     return <TunnelRow *>(tunnels.rows + number * 2 * LINE_WORDS)
+
+
+cdef inline int64_t find_tunnel(
+    Table *tunnels, const Key *key, int32_t capture, int64_t frame
+) except -1:
+    """Return the number of the tunnel with this key, making it, first seen there, if need be."""
+    cdef uint32_t before = tunnels.used
+    cdef int64_t number = find(tunnels, key)
+    cdef TunnelRow *e
+    if tunnels.used != before:
+        e = tunnel_row(tunnels, number)
+        e.first_ns = INT64_MIN
+        e.last_ns = INT64_MIN
+        e.least_port = 0xFFFF
+        e.all_ids = 0xFFFFFFFF
+        e.capture = capture
+        e.frame = frame
+    return number
+
+
+cdef inline void note_time(TunnelRow *e, int64_t time_ns) noexcept nogil:
+    """Note the time of a packet, INT64_MIN for one that has none."""
+    if time_ns != INT64_MIN:
+        if e.first_ns == INT64_MIN or time_ns < e.first_ns:
+            e.first_ns = time_ns
+        if time_ns > e.last_ns:
+            e.last_ns = time_ns
 
 
 cdef inline void note_ids(TunnelRow *e, uint32_t ids) noexcept nogil:

@@ -34,6 +34,7 @@ from cython.cimports.genevecap.analysis._kernel_answers import (
 from cython.cimports.genevecap.analysis._kernel_findings import (
     PacketFindings,
     add_findings,
+    add_repeats,
     count_findings,
     disorder,
     findings_of,
@@ -43,6 +44,7 @@ from cython.cimports.genevecap.analysis._kernel_findings import (
     repeats_of,
 )
 from cython.cimports.genevecap.analysis._kernel_inner_flows import InnerFlows
+from cython.cimports.genevecap.analysis._kernel_merge import add_flows, add_tunnels
 from cython.cimports.genevecap.analysis._kernel_options import (
     OptionCounts,
     add_options,
@@ -91,18 +93,6 @@ V03 = cython.declare(uint32_t, int(Finding.V03))
 V04 = cython.declare(uint32_t, int(Finding.V04))
 C03 = cython.declare(uint32_t, int(Finding.C03))
 C07 = cython.declare(uint32_t, int(Finding.C07))
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def note_time(e: cython.pointer(TunnelRow), time_ns: int64_t) -> cython.void:
-    if time_ns != NO_TIME:
-        if e.first_ns == NO_TIME or time_ns < e.first_ns:
-            e.first_ns = time_ns
-        if time_ns > e.last_ns:
-            e.last_ns = time_ns
 
 
 # The keys of `BLOCK` frames and of their tunnels: made before any of them is looked up, so that
@@ -172,16 +162,7 @@ class KernelTables:
     @cython.exceptval(-1)
     def tunnel(self, key: cython.pointer(Key)) -> int64_t:
         """Return the number of the tunnel with this key, making it if need be."""
-        before: uint32_t = self.tunnels_.used
-        number: int64_t = find(cython.address(self.tunnels_), key)
-        if self.tunnels_.used != before:
-            tunnel_row(cython.address(self.tunnels_), number).first_ns = NO_TIME
-            tunnel_row(cython.address(self.tunnels_), number).last_ns = NO_TIME
-            tunnel_row(cython.address(self.tunnels_), number).least_port = 0xFFFF
-            tunnel_row(cython.address(self.tunnels_), number).all_ids = 0xFFFFFFFF
-            tunnel_row(cython.address(self.tunnels_), number).capture = self.capture
-            tunnel_row(cython.address(self.tunnels_), number).frame = self.frame
-        return number
+        return find_tunnel(cython.address(self.tunnels_), key, self.capture, self.frame)
 
     def update(self, frames, d, capture):
         """See `tables.SummaryTables`."""
@@ -441,50 +422,10 @@ class KernelTables:
 
     def merge(self, other: KernelTables):
         """See `tables.SummaryTables`."""
-        i: uint32_t
-        number: int64_t
-        key: Key
-        f: cython.pointer(FlowRow)
-        mine_flow: cython.pointer(FlowRow)
-        e: cython.pointer(TunnelRow)
-        mine: cython.pointer(TunnelRow)
-        flows = array("q")
-        tunnels = array("q")
         self.count_ += other.count_
         self.plain_ += other.plain_
-        for i in range(other.flows_.used):
-            f = flow_row(cython.address(other.flows_), i)
-            key = key_of(SEED, cython.cast(cython.pointer(uint64_t), f), PORT_BITS)
-            number = self.flow(cython.address(key))
-            flows.append(number)
-            f = flow_row(
-                cython.address(other.flows_), i
-            )  # `other` may be this one, whose rows have moved
-            mine_flow = flow_row(cython.address(self.flows_), number)
-            add_changes(mine_flow, changes_of(f))
-            mine_flow.packets_changes += packets_of(f) << CHANGES_WIDTH
-            mine_flow.bytes_port += wire_bytes_of(f) << LAST_PORT_WIDTH
-        for i in range(other.tunnels_.used):
-            e = tunnel_row(cython.address(other.tunnels_), i)
-            key = key_of(SEED, cython.cast(cython.pointer(uint64_t), e), ALL_BITS)
-            number = self.tunnel(cython.address(key))
-            tunnels.append(number)
-            e = tunnel_row(cython.address(other.tunnels_), i)
-            mine = tunnel_row(cython.address(self.tunnels_), number)
-            mine.packets += e.packets
-            mine.wire_bytes += e.wire_bytes
-            mine.overhead_bytes += e.overhead_bytes
-            mine.option_packets += e.option_packets
-            mine.services |= e.services
-            mine.least_port = min(mine.least_port, e.least_port)
-            mine.most_port = max(mine.most_port, e.most_port)
-            mine.any_ids |= e.any_ids
-            mine.all_ids &= e.all_ids
-            if mine.packets == e.packets or (e.capture, e.frame) < (mine.capture, mine.frame):
-                mine.capture = e.capture
-                mine.frame = e.frame
-            note_time(mine, e.first_ns)
-            note_time(mine, e.last_ns)
+        flows = add_flows(cython.address(self.flows_), cython.address(other.flows_))
+        tunnels = add_tunnels(cython.address(self.tunnels_), cython.address(other.tunnels_))
         self.inner_flows.add(
             other.inner_flows,
             cython.address(self.flows_),
@@ -498,6 +439,7 @@ class KernelTables:
         for stop, packets in other.stops_.items():
             self.stops_[stop] = self.stops_.get(stop, 0) + packets
         add_findings(cython.address(self.noted), cython.address(other.noted))
+        add_repeats(self.repeats_, other.repeats_, tunnels)
 
     def selected(self):
         """See `tables.SummaryTables`."""

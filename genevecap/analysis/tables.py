@@ -3,8 +3,9 @@
 
 There are two implementations: `readable_tables` and `_kernel_tables`, which is compiled.
 
-All of them merge in any order, bit for bit, but for what compares a packet with the one before
-it: the order of times, and where the packets of a flow came from.  Memory grows with tunnels,
+All of them merge in any order, bit for bit, but for what compares a packet with those before it:
+the order of times, where the packets of a flow came from, and which packets came again (what each
+one noted is added up).  Memory grows with tunnels,
 options and one-way flows (about 100 octets each when compiled), never with the number of frames.
 """
 

@@ -122,6 +122,7 @@ def answers(tables):
         "directions": tables.directions(),
         "scattered": tables.scattered(3),
         "moves": sorted(tables.moves()),
+        "repeats": sorted(tables.repeats()),
     }
 
 

@@ -279,6 +279,42 @@ def test_merged_findings_name_the_first_frames_of_all():
         assert one.findings() == [(1, 7, ((0, 7), (0, 8), (0, 9), (0, 10), (1, 50)))]
 
 
+def numbered(number, vni=5):
+    """A packet in a tunnel, with the same identification outside and inside."""
+    inner = p.ethernet(p.ipv4(p.tcp(), 6, identification=number))
+    carrier = p.udp(p.vxlan(inner, vni), 50000, 4789)
+    return p.ethernet(p.ipv4(carrier, 17, identification=number))
+
+
+def count_numbered(tables, frames, first, capture):
+    """Count packets of Ethernet with a millisecond between two."""
+    whole = batch_of([(1, octets, len(octets)) for octets in frames])
+    for i in range(whole.count):
+        whole.frame[i], whole.time_ns[i] = first + i, i * 1_000_000
+    for decoded in decode_all(readable_decoder(), whole):
+        tables.update(whole, decoded, capture)
+
+
+def test_merged_repeats_add_up_and_name_the_first_frames_of_all():
+    for one, two in zip(implementations(), implementations(), strict=True):
+        count_numbered(one, [numbered(1)] * 4, 50, capture=1)
+        assert one.repeats() == []  # nothing shows that identifications change
+        # Here the tunnel is the second one that is met, so kernels give it another number.
+        others = [numbered(1, vni=6), numbered(2, vni=6), numbered(2, vni=6)]
+        count_numbered(two, [*others, *[numbered(2)] * 5], 7, capture=0)
+        one.merge(two)
+        found = {repeat.tunnel.vni: repeat[1:] for repeat in one.repeats()}
+        assert found == {
+            5: (7, [(0, 11), (0, 12), (0, 13), (0, 14), (1, 51)]),
+            6: (1, [(0, 9)]),
+        }
+        one.merge(one)
+        assert {repeat.tunnel.vni: repeat.packets for repeat in one.repeats()} == {5: 14, 6: 2}
+        assert sorted(repeat.frames for repeat in one.repeats()) == sorted(
+            frames for _, frames in found.values()
+        )
+
+
 def test_rows_not_kept_leave_no_trace():
     hidden = Row(
         keep=0, findings=1, stop=1, stop_layer=9, tcp_flags=2,

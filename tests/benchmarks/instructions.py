@@ -27,6 +27,7 @@ PHASES = {
     "_kernel_findings": "count",
     "_kernel_inner_flows": "count",
     "_kernel_options": "count",
+    "_kernel_merge": "count",
     "_kernel_services": "count",
     "_kernel_replays": "count",
 }
