@@ -12,11 +12,20 @@ from cython.cimports.genevecap.analysis._kernel_tables import TunnelRow, tunnel_
 from cython.cimports.libc.stdint import INT64_MIN, int64_t, uint32_t
 from cython.cimports.libc.stdlib import realloc
 
+from ..columns import Finding
 from . import tables
 from .repeats import Sightings, proven
 from .tables import FindingCount, Move
 
 MOST_MOVES = cython.declare(cython.Py_ssize_t, tables.MOST_MOVES)
+
+if (FIRST_FRAMES, CLOCK_STEP_NS, C04, C05) != (
+    tables.FIRST_FRAMES,
+    tables.CLOCK_STEP_NS,
+    int(Finding.C04),
+    int(Finding.C05),
+):
+    raise TypeError("kernels were built for other limits: build them anew")
 
 
 def add_points(f, point):

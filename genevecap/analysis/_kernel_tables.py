@@ -54,6 +54,11 @@ from cython.cimports.genevecap.analysis._kernel_options import (
 )
 from cython.cimports.genevecap.analysis._kernel_repeats import (
     AGAIN,
+    INNERMOST_BYTES,
+    LONGEST_NS,
+    OUTER_BEGIN,
+    OUTER_BYTES,
+    RECENT,
     Octets,
     Recent,
     look,
@@ -66,7 +71,7 @@ from cython.cimports.libc.stdlib import free
 from ..capture.linktypes import LINUX_SLL
 from ..columns import MAX_TUNNELS as MOST_TUNNELS
 from ..columns import Finding, Stop, TunnelKind
-from . import tables
+from . import repeats, tables
 from .tables import StopCount
 
 NO_TIME = cython.declare(int64_t, -0x7FFFFFFFFFFFFFFF - 1)
@@ -94,6 +99,13 @@ V04 = cython.declare(uint32_t, int(Finding.V04))
 C03 = cython.declare(uint32_t, int(Finding.C03))
 C07 = cython.declare(uint32_t, int(Finding.C07))
 
+if (
+    (1 << CHANGES_WIDTH) - 1 != tables.MOST_CHANGES
+    or (RECENT, LONGEST_NS) != (repeats.RECENT, repeats.LONGEST_NS)
+    or (OUTER_BEGIN, OUTER_BYTES) != (repeats.OUTER_BEGIN, repeats.OUTER_BYTES)
+    or repeats.INNERMOST_BYTES != INNERMOST_BYTES
+):
+    raise TypeError("kernels were built for other limits: build them anew")
 
 # The keys of `BLOCK` frames and of their tunnels: made before any of them is looked up, so that
 # the memory of the tables can be asked for in time.
