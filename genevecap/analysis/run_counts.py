@@ -20,7 +20,7 @@ from .redirects import SynSightings
 from .replays import make_replays, note_replays
 from .results import AmbientSummary
 from .run_findings import run_findings
-from .tables import TunnelCount, summary_tables
+from .tables import FIRST_FRAMES, TunnelCount, summary_tables
 
 
 class RunCounts:
@@ -33,9 +33,11 @@ class RunCounts:
         self._syns = SynSightings()
         self._syn_checksums = PartialChecksums()
         self._replays = make_replays()
+        self._hidden: list[tuple[int, int]] = []
         self._told: list[Callable[[Noted], None]] = [
             self._syn_checksums.note,
             partial(note_replays, self._replays),
+            self._note_hidden,
         ]
         self._outer = None
         if checksums:
@@ -50,7 +52,11 @@ class RunCounts:
         syns = self.tables.update(frames, decoded, capture)
         if self._outer is not None:
             self._outer.update(frames, decoded, capture)
-        self._replays.update(frames, decoded, self.tables.hidden(), capture)
+        hidden = self.tables.hidden()
+        self._replays.update(frames, decoded, hidden, capture)
+        if hidden and len(self._hidden) < FIRST_FRAMES:
+            first = hidden[:FIRST_FRAMES]
+            self._hidden += [(capture, frames.frame[decoded.first + i]) for i in first]
         if syns:
             self._syns.update(frames, decoded, syns)
             self._syn_checksums.update(frames, decoded, syns, capture)
@@ -60,6 +66,11 @@ class RunCounts:
     def tunnels(self) -> list[TunnelCount]:
         """All tunnels, largest first; to be asked for when everything was read."""
         return self.tables.tunnels()
+
+    def _note_hidden(self, noted: Noted) -> None:
+        """Say where the packets of U02 are, which is told from the tables."""
+        if self._hidden:
+            noted.note("U02", packets=0, frames=self._hidden)
 
     def ambient(self) -> AmbientSummary:
         """Return which redirect mode the captures show, and why."""

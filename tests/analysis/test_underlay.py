@@ -102,6 +102,7 @@ def test_what_was_decrypted_here_was_encrypted_on_the_way(tmp_path):
     assert list(found) == ["U02"]
     assert found["U02"].packets == 2
     assert found["U02"].details == (f"{A} > {B}: esp, 2 packets",)
+    assert [at.frame for at in found["U02"].frames] == [1, 3]
 
 
 def test_a_tunnel_beside_the_encryption_is_in_the_clear(tmp_path):
