@@ -109,7 +109,10 @@ def rows(result: OverheadResult, name: str) -> list[Row]:
         if name == "layers":
             row["per_packet"] = fields(row["per_packet"])
         elif name == "mtu":
-            row["flows"] = [fields(flow) for flow in row["flows"]]
+            row["flows"] = [
+                {**fields(flow), "frames": [fields(frame) for frame in flow.frames]}
+                for flow in row["flows"]
+            ]
         elif name == "sums":
             row["tunnels"] = list(row["tunnels"])
             row["terms"] = [

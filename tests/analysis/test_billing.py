@@ -36,7 +36,7 @@ def traffic_of(*frames, points=None):
         made.link_types[:] = array("i", [1] * (max(points) + 1))
     traffic = Traffic()
     for decoded in decode_all(readable_decoder(), made):
-        traffic.update(made, decoded)
+        traffic.update(made, decoded, 0)
     return traffic
 
 

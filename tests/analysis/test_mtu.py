@@ -62,6 +62,19 @@ def test_full_segments_that_never_arrive(tmp_path):
         "black-hole", "10.1.0.1:40000", "10.1.0.2:80",
     )  # fmt: skip
     assert (flow.packets, flow.mss) == (5, 1460)
+    assert [at.frame for at in flow.frames] == [5, 6, 7, 8, 9]
+
+
+def test_the_tries_of_a_segment_that_was_sent_behind_another_one(tmp_path):
+    """Frames are those of the lost segment, not of the one in front of it."""
+    got = segment(acknowledgment=1861, back=True)
+    small = segment(SMALL, 401), segment(acknowledgment=801, back=True)
+    first = full(801), full(2261), segment(acknowledgment=801, back=True)
+    found = point(tmp_path, *BEGIN, *small, *first, *[full(801)] * 6)
+    (flow,) = found.flows
+    assert flow.packets == 7
+    assert [at.frame for at in flow.frames] == [7, 10, 11, 12, 13]
+    assert not point(tmp_path, *BEGIN, full(), full(1861), got, *[full(1861)] * 6).black_hole
 
 
 def test_an_answer_from_the_other_end_makes_it_sure_sooner(tmp_path):
@@ -183,6 +196,7 @@ def test_whether_the_sender_obeyed(tmp_path, later, obeyed):
     )  # fmt: skip
     assert (flow.packet_bytes, flow.next_hop_mtu_bytes, flow.obeyed) == (1500, 1450, obeyed)
     assert found.icmp_too_big == flow.packets
+    assert [at.frame for at in flow.frames] == [6, 8][: flow.packets]
 
 
 def test_an_old_router_gives_no_mtu(tmp_path):

@@ -11,11 +11,13 @@ from genevecap.analysis.costs.mtu_findings import note_mtu
 from genevecap.analysis.costs.overhead import overhead
 from genevecap.analysis.costs.results import MtuFlow, PointMtu
 from genevecap.analysis.findings.noted import Noted
+from genevecap.analysis.results import FrameRef
 from genevecap.capture.spec import CaptureSpec
 
 FLOW = MtuFlow(
     kind="too-big", source="10.1.0.1:4", destination="10.1.0.2:80", packets=2, packet_bytes=1500,
     next_hop_mtu_bytes=1450, obeyed=False,
+    frames=(FrameRef(capture="a.pcap", frame=7), FrameRef(capture="b.pcap", frame=3)),
 )  # fmt: skip
 POINT = PointMtu(
     point="node/eth0", largest_frame_bytes=1514, largest_packet_bytes=1500, mtu_bytes=1500,
@@ -27,8 +29,8 @@ POINT = PointMtu(
 
 def findings(*points):
     noted = Noted()
-    note_mtu(noted, points)
-    return noted.summaries(["a.pcap"])
+    note_mtu(noted, points, ["a.pcap", "b.pcap"])
+    return noted.summaries(["a.pcap", "b.pcap"])
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,7 @@ def test_each_kind(flow, code, words):
     (found,) = findings(replace(POINT, flows=(flow,)))
     assert found.code == code
     assert found.packets == 2
+    assert found.frames == FLOW.frames
     assert words in found.details[0]
 
 
@@ -63,5 +66,7 @@ def test_overhead_tells_what_inspect_tells_and_sizes_besides(samples):
     found = {each.code: each for each in overhead([CaptureSpec.parse(path)]).findings}
     assert {"V08", "U01", "V03", "M02"} <= found.keys()
     assert found["M02"].packets == 4
+    # The SYNs and SYN-ACKs in tunnels, as tshark numbers them.
+    assert [at.frame for at in found["M02"].frames] == [34, 35, 139, 140]
     roomy = overhead([CaptureSpec.parse(path)], mtu_bytes=1600).findings
     assert "M02" not in {each.code for each in roomy}

@@ -118,7 +118,9 @@ def diff_encapsulations(
     settings, selector = settings or DecodeSettings(), selector or Selector()
     inputs = Inputs(specs, settings, selector, note, progress)
     traffic = Traffic()
-    interrupted = read_into(inputs, lambda batch: traffic.update(batch.frames, batch.decoded))
+    interrupted = read_into(
+        inputs, lambda batch: traffic.update(batch.frames, batch.decoded, batch.capture)
+    )
     sightings = traffic.result()
     found = _gather(traffic, sightings)
     hops: tuple[EncapsulationHop, ...] = ()

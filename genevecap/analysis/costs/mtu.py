@@ -17,7 +17,8 @@ from ...decode import DecodeSettings
 from ...decode.icmp_quotes import TooBig, too_big
 from ..services import TCP
 from ..super_packets import ETHERNET_MTU
-from .shapes import Leg, LegFields, outer_leg_of
+from ..tables import FIRST_FRAMES
+from .shapes import Leg, LegFields, Place, outer_leg_of
 
 _ICMP, _ICMPV6 = 1, 58
 _SYN, _RST = 0x02, 0x04
@@ -44,6 +45,8 @@ class Complaint:
     messages: int = 0
     later_fitting: int = 0
     later_too_big: int = 0
+    frames: list[Place] = field(default_factory=list)
+    """The first messages."""
 
 
 @dataclass(slots=True)
@@ -58,24 +61,36 @@ class Sending:
     """Whether the other end said anything after the first try."""
     passed: int = 0
     """Largest payload of one frame that was acknowledged as a whole."""
-    flight: list[tuple[int, int]] = field(default_factory=list)
-    """(sequence, payload) of what was sent behind it."""
+    flight: list[tuple[int, int, Place]] = field(default_factory=list)
+    """(sequence, payload, where) of what was sent behind it."""
     lost_size: int = 0
     """Payload of the segment that was tried too often."""
     lost_tries: int = 0
+    frames: list[Place] = field(default_factory=list)
+    """Where the oldest segment was sent, the first tries."""
+    lost_frames: tuple[Place, ...] = ()
 
-    def send(self, sequence: int, size: int) -> None:
+    def send(self, sequence: int, size: int, place: Place) -> None:
         """Take a frame with payload."""
         if self.sequence is None:
-            self.sequence, self.size, self.tries, self.answered = sequence, size, 1, False
+            self._wait_for(sequence, size, place)
         elif sequence == self.sequence:
             self.tries += 1
             self.size = min(self.size, size)
+            if len(self.frames) < FIRST_FRAMES:
+                self.frames.append(place)
             alive = self.answered or (self.passed >= _FOLLOWED and self.tries > RETRANSMISSIONS + 1)
             if self.tries > RETRANSMISSIONS and alive and self.size > self.passed:
-                self.lost_size, self.lost_tries = self.size, max(self.lost_tries, self.tries)
+                self.lost_size = self.size
+                if self.tries > self.lost_tries:
+                    self.lost_tries, self.lost_frames = self.tries, tuple(self.frames)
         elif (sequence - self.sequence) % _MODULUS < _HALF and len(self.flight) < _MOST_IN_FLIGHT:
-            self.flight.append((sequence, size))
+            self.flight.append((sequence, size, place))
+
+    def _wait_for(self, sequence: int, size: int, place: Place) -> None:
+        """Follow this segment, which is the oldest one now."""
+        self.sequence, self.size, self.tries, self.answered = sequence, size, 1, False
+        self.frames = [place]
 
     def acknowledge(self, number: int) -> None:
         """Take what the other end says it has."""
@@ -88,17 +103,17 @@ class Sending:
         if ahead >= self.size:
             self.passed = max(self.passed, self.size)
         waiting = []
-        for sequence, size in self.flight:
-            if 0 < (sequence + size - number) % _MODULUS < _HALF:
-                waiting.append((sequence, size))
+        for segment in self.flight:
+            if 0 < (segment[0] + segment[1] - number) % _MODULUS < _HALF:
+                waiting.append(segment)
             else:
-                self.passed = max(self.passed, size)
+                self.passed = max(self.passed, segment[1])
         self.flight = waiting
         self.sequence = None
         if waiting:
             first = min(waiting, key=lambda item: (item[0] - number) % _MODULUS)
             self.flight.remove(first)
-            self.sequence, self.size, self.tries, self.answered = *first, 1, False
+            self._wait_for(*first)
 
 
 class MtuEvents:
@@ -106,6 +121,7 @@ class MtuEvents:
 
     def __init__(self, settings: DecodeSettings) -> None:
         self._settings = settings
+        self._capture = 0
         self.sending: dict[tuple[int, LegFields], Sending] = {}
         """By point and direction; only those that sent segments of some size."""
         self.complaints: dict[tuple[int, Leg], Complaint] = {}
@@ -113,9 +129,10 @@ class MtuEvents:
         self.messages: dict[int, int] = {}
         """By point."""
 
-    def update(self, frames: FrameBatch, decoded: DecodedBatch) -> None:
-        """Look at the rows that `keep`."""
+    def update(self, frames: FrameBatch, decoded: DecodedBatch, capture: int) -> None:
+        """Look at the rows that `keep`; capture: the index of theirs."""
         d, n = decoded, decoded.count
+        self._capture = capture
         rows = zip(
             range(n), d.keep[:n], d.inner_protocol[:n], d.payload_bytes[:n], d.tcp_flags[:n],
             strict=True,
@@ -148,7 +165,8 @@ class MtuEvents:
                 if payload < _FOLLOWED:
                     return
                 sending = self.sending[point, leg] = Sending()
-            sending.send(d.tcp_sequence[i], payload)
+            place = self._capture, frames.frame[d.first + i]
+            sending.send(d.tcp_sequence[i], payload, place)
 
     def _icmp(self, frames: FrameBatch, d: DecodedBatch, i: int) -> None:
         message = too_big(frames, d, i, self._settings)
@@ -162,6 +180,8 @@ class MtuEvents:
         complaint = self.complaints.get(key)
         if complaint is not None:
             _complain(complaint, message)
+            if len(complaint.frames) < FIRST_FRAMES:
+                complaint.frames.append((self._capture, frames.frame[d.first + i]))
 
     def _check(self, frames: FrameBatch, d: DecodedBatch, i: int) -> None:
         """See whether a packet belongs to a flow that was complained of, and fits now."""

@@ -12,17 +12,25 @@ _POINTS = 3
 """Points that a detail names."""
 
 
-def note_mtu(noted: Noted, mtu: Sequence[PointMtu]) -> None:
-    """Note what is wrong with sizes, each flow once, with the points that show it."""
-    found: dict[tuple[str, str], tuple[MtuFlow, list[str]]] = {}
+def note_mtu(noted: Noted, mtu: Sequence[PointMtu], paths: Sequence[str]) -> None:
+    """Note what is wrong with sizes, each flow once, with the points that show it.
+
+    paths: of the captures, in their order.
+    """
+    index = {path: number for number, path in enumerate(paths)}
+    found: dict[tuple[str, str], list[tuple[str, MtuFlow]]] = {}
     for row in mtu:
         for flow in row.flows:
-            _, points = found.setdefault((_code(flow), _words(flow)), (flow, []))
-            points.append(row.point)
-    for (code, words), (flow, points) in found.items():
-        more = f" and {len(points) - _POINTS} more" if len(points) > _POINTS else ""
-        where = ", ".join(points[:_POINTS]) + more
-        noted.note(code, packets=flow.packets * len(points), detail=f"{words} ({where})")
+            found.setdefault((_code(flow), _words(flow)), []).append((row.point, flow))
+    for (code, words), seen in found.items():
+        more = f" and {len(seen) - _POINTS} more" if len(seen) > _POINTS else ""
+        where = ", ".join(point for point, _ in seen[:_POINTS]) + more
+        noted.note(
+            code,
+            packets=sum(flow.packets for _, flow in seen),
+            frames=[(index[at.capture], at.frame) for _, flow in seen for at in flow.frames],
+            detail=f"{words} ({where})",
+        )
 
 
 def _code(flow: MtuFlow) -> str:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from ...columns import TUNNEL_NAMES, TunnelKind
 from ...decode.options import class_name, option_name
+from ..results import FrameRef
 from ..super_packets import ETHERNET_MTU, SegmentCounts
 from .mtu import Complaint, MtuEvents, Sending
 from .results import MtuFlow, MtuSum, PointMtu, Term
-from .shapes import ETHERNET_BYTES, Announced, Announcements, Leg, Level, Shape, Sighting
+from .shapes import ETHERNET_BYTES, Announced, Announcements, Leg, Level, Place, Shape, Sighting
 from .traffic import Traffic
 
 _FLOWS = 20
@@ -50,16 +51,19 @@ def point_mtus(
     interception: frozenset[Level],
     *,
     mtu: int | None,
+    paths: Sequence[str],
 ) -> tuple[PointMtu, ...]:
     """Return the sizes at each point that is not a loopback, in the order of points.
 
+    paths: of the captures.
     mtu: what the user says of every link; None to go by what hosts announce.
     """
     limits = link_mtus(sightings, traffic, mtu)
     sizes = _sizes(sightings, segments, limits)
-    flows = _flows(events, traffic)
+    flows = _flows(events, traffic, paths)
     for point, (limit, _) in limits.items():
-        flows[point] += _too_large_mss(traffic.announced.get(point, {}), limit, interception)
+        known = traffic.announced.get(point, {})
+        flows[point] += _too_large_mss(known, limit, interception, paths)
     return tuple(
         PointMtu(
             point=names[point],
@@ -113,7 +117,10 @@ def link_mtus(sightings: Sequence[Sighting], traffic: Traffic, mtu: int | None) 
 
 
 def _too_large_mss(
-    known: Mapping[Announced, Announcements], limit: int, interception: frozenset[Level]
+    known: Mapping[Announced, Announcements],
+    limit: int,
+    interception: frozenset[Level],
+    paths: Sequence[str],
 ) -> Iterable[MtuFlow]:
     """Yield what hosts announced that does not fit the link with its tunnels.
 
@@ -125,7 +132,7 @@ def _too_large_mss(
         if said.packet_bytes + said.tunnel_bytes > limit
         and not (said.stack and interception.issuperset(said.stack))
     ]
-    for said, (number, leg) in over[:_FLOWS]:
+    for said, (number, leg, frames) in over[:_FLOWS]:
         source, destination = leg.ends()
         yield MtuFlow(
             kind="mss",
@@ -134,6 +141,7 @@ def _too_large_mss(
             packets=number,
             packet_bytes=said.packet_bytes + said.tunnel_bytes,
             mss=said.mss,
+            frames=_frames(frames, paths),
         )
 
 
@@ -173,16 +181,20 @@ def _sizes(
 # --- flows --------------------------------------------------------------------------------------
 
 
-def _flows(events: MtuEvents, traffic: Traffic) -> dict[int, list[MtuFlow]]:
+def _frames(places: Iterable[Place], paths: Sequence[str]) -> tuple[FrameRef, ...]:
+    return tuple(FrameRef(capture=paths[capture], frame=frame) for capture, frame in places)
+
+
+def _flows(events: MtuEvents, traffic: Traffic, paths: Sequence[str]) -> dict[int, list[MtuFlow]]:
     found: dict[int, list[MtuFlow]] = defaultdict(list)
     for (point, leg), complaint in events.complaints.items():
         if len(found[point]) < _FLOWS:
-            found[point].append(_complaint(leg, complaint))
+            found[point].append(_complaint(leg, complaint, paths))
     holes: dict[int, list[MtuFlow]] = defaultdict(list)
     for (point, parts), sending in events.sending.items():
         leg = Leg(*parts)
         if is_black_hole(sending, traffic.mss.get(leg)) and len(holes[point]) < _FLOWS:
-            holes[point].append(_black_hole(leg, sending, traffic.mss.get(leg)))
+            holes[point].append(_black_hole(leg, sending, traffic.mss.get(leg), paths))
     for point, flows in holes.items():
         found[point] += flows
     return found
@@ -194,7 +206,7 @@ def is_black_hole(sending: Sending, mss: int | None) -> bool:
     return lost > sending.passed and (mss is None or lost >= mss * _FULL)
 
 
-def _complaint(leg: Leg, complaint: Complaint) -> MtuFlow:
+def _complaint(leg: Leg, complaint: Complaint, paths: Sequence[str]) -> MtuFlow:
     source, destination = leg.ends()
     heeded = None
     if complaint.later_too_big:
@@ -209,10 +221,11 @@ def _complaint(leg: Leg, complaint: Complaint) -> MtuFlow:
         packet_bytes=complaint.packet_bytes,
         next_hop_mtu_bytes=complaint.next_hop_mtu_bytes or None,
         obeyed=heeded,
+        frames=_frames(complaint.frames, paths),
     )
 
 
-def _black_hole(leg: Leg, sending: Sending, mss: int | None) -> MtuFlow:
+def _black_hole(leg: Leg, sending: Sending, mss: int | None, paths: Sequence[str]) -> MtuFlow:
     headers = 20 if leg.version == 4 else 40
     source, destination = leg.ends()
     return MtuFlow(
@@ -223,6 +236,7 @@ def _black_hole(leg: Leg, sending: Sending, mss: int | None) -> MtuFlow:
         # 12 of 32 octets of TCP header are time stamps, which all but few connections carry.
         packet_bytes=sending.lost_size + headers + 32,
         mss=mss,
+        frames=_frames(sending.lost_frames, paths),
     )
 
 

@@ -59,8 +59,8 @@ class OverheadCounter:
         """Take a batch."""
         self._counts.update(batch)
         frames, d = batch.frames, batch.decoded
-        self.traffic.update(frames, d)
-        self.events.update(frames, d)
+        self.traffic.update(frames, d, batch.capture)
+        self.events.update(frames, d, batch.capture)
         self._roles.update(batch)
         n = d.count
         flags = d.tcp_flags[:n]
@@ -132,12 +132,13 @@ def overhead(
     counts = RunCounts(inputs)
     counter = OverheadCounter(inputs.points, settings, counts)
     interrupted = read_into(inputs, counter.update)
-    result = _Account(counter, inputs.points.names, mtu_bytes).result(
+    paths = [state.spec.path for state in inputs.states]
+    result = _Account(counter, inputs.points.names, paths, mtu_bytes).result(
         inputs.read_paths(), note.met(), interrupted
     )
     noted = counts.noted(counts.ambient().mode)
-    note_mtu(noted, result.mtu)
-    return replace(result, findings=noted.summaries([s.spec.path for s in inputs.states]))
+    note_mtu(noted, result.mtu, paths)
+    return replace(result, findings=noted.summaries(paths))
 
 
 @dataclass(slots=True)
@@ -164,8 +165,10 @@ class _Network:
 class _Account:
     """Turns what was gathered into the answer."""
 
-    def __init__(self, counter: OverheadCounter, names: list[str], mtu: int | None) -> None:
-        self._counter, self._names, self._mtu = counter, names, mtu
+    def __init__(
+        self, counter: OverheadCounter, names: list[str], paths: list[str], mtu: int | None
+    ) -> None:
+        self._counter, self._names, self._paths, self._mtu = counter, names, paths, mtu
         self._sightings = counter.traffic.result()
         counter.traffic.loopback |= counter.loopback()
         self._segments = SegmentCounts(self._sightings, counter.traffic.mss, mtu)
@@ -205,6 +208,7 @@ class _Account:
                 self._segments,
                 self._interception,
                 mtu=self._mtu,
+                paths=self._paths,
             ),
             totals=OverheadTotals(
                 packets=self._packets,

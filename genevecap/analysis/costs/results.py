@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..results import FindingSummary, Problem
+from ..results import FindingSummary, FrameRef, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +111,8 @@ class MtuFlow:
     obeyed: bool | None = None
     """Whether the sender sent nothing larger afterwards; None where nothing large followed."""
     mss: int | None = None
+    frames: tuple[FrameRef, ...] = ()
+    """The first messages, tries of a segment that was lost, or SYNs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,13 @@ them, a *shape* the octets of every part of a frame.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ...addresses import address_text, endpoint_text
 from ...columns import DecodedBatch, Stop, TunnelKind
 from ...decode.network_headers import FIXED_HEADER_BYTES, geneve_option_bytes, tunnel_header_end
+from ..tables import FIRST_FRAMES
 
 ETHERNET_BYTES = 14
 """Destination, source, EtherType (IEEE 802.3 clause 3.1.1); no frame check sequence."""
@@ -91,6 +93,10 @@ LegFields = tuple[int, int, int, int, int, int, int, int]
 """Those of a `Leg`, which is equal to them: quicker to make, for look-ups."""
 
 
+Place = tuple[int, int]
+"""Index of a capture, and the number of a frame in it."""
+
+
 class Leg(NamedTuple):
     """A one-way flow.  Where a tunnel holds no IP, it is the carrier's, with protocol -1."""
 
@@ -138,10 +144,16 @@ class Announced(NamedTuple):
 
 
 class Announcements(NamedTuple):
-    """How many SYNs said so, and the first leg of them, in their order."""
+    """How many SYNs said so, the first leg of them, in their order, and the first frames."""
 
     number: int
     leg: Leg
+    frames: tuple[Place, ...]
+
+    def and_also(self, number: int, leg: Leg, frames: Iterable[Place]) -> Announcements:
+        """Return these and others together."""
+        first = tuple(sorted({*self.frames, *frames})[:FIRST_FRAMES])
+        return Announcements(self.number + number, min(self.leg, leg), first)
 
 
 class Sighting(NamedTuple):

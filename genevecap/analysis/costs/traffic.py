@@ -25,6 +25,7 @@ from .shapes import (
     Leg,
     LegFields,
     Level,
+    Place,
     Shape,
     Sighting,
     TunnelShape,
@@ -87,8 +88,8 @@ class Traffic:
         self.frames = 0
         """Frames counted."""
 
-    def update(self, frames: FrameBatch, decoded: DecodedBatch) -> None:
-        """Count the rows that `keep`."""
+    def update(self, frames: FrameBatch, decoded: DecodedBatch, capture: int) -> None:
+        """Count the rows that `keep`; capture: the index of theirs."""
         d, n = decoded, decoded.count
         first = d.first
         legs, shapes, counts = self._legs, self._shapes, self._frames
@@ -144,7 +145,8 @@ class Traffic:
             counts[key] = counts.get(key, 0) + 1
             if flags & 0x02 and d.tcp_mss[i]:
                 self._note_mss(Leg(*leg), d.tcp_mss[i])
-                self._note_mtu(d, i, at, Shape(*shape), Leg(*leg))
+                place = capture, frames.frame[first + i]
+                self._note_mtu(d, i, at, Shape(*shape), Leg(*leg), place)
             if at not in addressed:
                 self._note_link(links[at], at, d, i)
 
@@ -309,15 +311,16 @@ class Traffic:
         least = min(mss, self.mss.get(leg, mss))
         self.mss[leg] = self.mss[leg.reversed()] = least
 
-    def _note_mtu(self, d: DecodedBatch, i: int, point: int, shape: Shape, leg: Leg) -> None:
+    def _note_mtu(
+        self, d: DecodedBatch, i: int, point: int, shape: Shape, leg: Leg, place: Place
+    ) -> None:
         """Note an MSS: a host announces what its own MTU leaves (RFC 9293 section 3.7.1)."""
         mss, stack = d.tcp_mss[i], stack_of(d, i)
         if mss <= _MOST_MSS:
             tunnels = shape.outer_bytes - shape.packet_bytes
             said = Announced(mss + _TCP_BYTES + shape.ip_bytes, tunnels, mss, stack)
             known = self.announced.setdefault(point, {})
-            number, first = known.get(said, Announcements(0, leg))
-            known[said] = Announcements(number + 1, min(first, leg))
+            known[said] = known.get(said, Announcements(0, leg, ())).and_also(1, leg, (place,))
 
     def _note_link(self, link_type: int, point: int, d: DecodedBatch, i: int) -> None:
         if link_type != ETHERNET or d.link_source[i] or d.link_destination[i]:
@@ -341,9 +344,8 @@ class Traffic:
             self._note_mss(direction, mss)
         for point, theirs in other.announced.items():
             known = self.announced.setdefault(point, {})
-            for said, (number, first) in theirs.items():
-                mine, earliest = known.get(said, Announcements(0, first))
-                known[said] = Announcements(mine + number, min(first, earliest))
+            for said, more in theirs.items():
+                known[said] = known[said].and_also(*more) if said in known else more
         self.cooked |= other.cooked
         self._addressed |= other._addressed
         self.loopback = (self.loopback | other.loopback) - self._addressed
