@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from .layout import Column, Style, table
 from .machine import Row, fields
 from .text import count, duration, printable
 
 if TYPE_CHECKING:
-    from ..analysis.clock import HostClock
+    from ..analysis.clock import ClockSegment, HostClock
+
+_Number = TypeVar("_Number", int, float)
 
 
 def clock_row(clock: HostClock) -> Row:
@@ -26,7 +28,10 @@ def clock_row(clock: HostClock) -> Row:
 
 
 def clock_lines(clocks: Sequence[HostClock], style: Style) -> list[str]:
-    """Return the clocks as a table; nothing where there are none."""
+    """Return the clocks as a table; nothing where there are none.
+
+    A clock has a line, and one more for each time it was set; JSON has all pieces of its curve.
+    """
     columns = (
         Column(title="host", floor=8),
         Column(title="against", floor=8),
@@ -40,17 +45,38 @@ def clock_lines(clocks: Sequence[HostClock], style: Style) -> list[str]:
             printable(clock.host),
             printable(clock.reference),
             count(clock.pairs),
-            duration(segment.offset_ns) if segment.offset_ns >= 0 else
-            f"-{duration(-segment.offset_ns)}",
-            duration(segment.uncertainty_ns),
-            f"{segment.drift_ppm:.1f} ppm",
+            _span([segment.offset_ns for segment in stretch], duration),
+            duration(max(segment.uncertainty_ns for segment in stretch)),
+            _span([segment.drift_ppm for segment in stretch], "{:.1f} ppm".format),
         ]
         for clock in clocks
-        for segment in clock.segments
-    ]  # fmt: skip
+        for stretch in _stretches(clock.segments)
+    ]
     cells_of += [
         [printable(clock.host), printable(clock.reference), count(clock.pairs), "?", "?", "?"]
         for clock in clocks
         if not clock.segments
     ]
     return table(columns, cells_of, style) if cells_of else []
+
+
+def _stretches(segments: Iterable[ClockSegment]) -> list[list[ClockSegment]]:
+    """Return segments in groups, within which the clock was not set."""
+    groups: list[list[ClockSegment]] = []
+    for segment in segments:
+        if groups and _is_continued(groups[-1][-1], segment):
+            groups[-1].append(segment)
+        else:
+            groups.append([segment])
+    return groups
+
+
+def _is_continued(one: ClockSegment, other: ClockSegment) -> bool:
+    step_ns = abs(other.offset_at(other.from_ns) - one.offset_at(one.to_ns))
+    return step_ns <= one.uncertainty_ns + other.uncertainty_ns
+
+
+def _span(values: Sequence[_Number], text: Callable[[_Number], str]) -> str:
+    """Return the least and the greatest value as text, one where they look alike."""
+    least, most = text(min(values)), text(max(values))
+    return least if least == most else f"{least} to {most}"
