@@ -331,6 +331,8 @@ def _arrow(hop: Hop) -> str:
         time += f" {hop.added_p50_bytes:+} B".replace("-", "−")
     elif hop.kind not in {"pass", "wire"}:
         time += f" {hop.kind}"
+        if hop.phase:
+            time += f", {hop.phase}"
     return f"{stroke}{stroke} {time} {stroke}{stroke}▶"
 
 
