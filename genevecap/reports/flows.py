@@ -247,7 +247,7 @@ def _sessions(sessions: Sequence[SessionSummary], style: Style) -> list[str]:
         Column(title="server leg", floor=10, middle=True, drop=2),
         Column(title="sure", right=True),
         Column(title="first byte", right=True),
-        Column(title="total", right=True, drop=4),
+        Column(title="last byte", right=True, drop=4),
     )
     rows_of = [_session_cells(session) for session in sessions]
     return table(columns, rows_of, style) if rows_of else []
