@@ -16,9 +16,6 @@ from .results import MtuFlow, MtuSum, PointMtu, Term
 from .shapes import ETHERNET_BYTES, Announced, Announcements, Leg, Level, Place, Shape, Sighting
 from .traffic import Traffic
 
-_FLOWS = 20
-"""Flows that a point lists of each kind."""
-
 _FULL = 0.8
 """Of the MSS: a segment of this share is full-sized; the rest are TCP options and rounding."""
 
@@ -126,13 +123,11 @@ def _too_large_mss(
 
     Through interception's own tunnels go first packets only, and those are small.
     """
-    over = [
-        (said, found)
-        for said, found in sorted(known.items())
-        if said.packet_bytes + said.tunnel_bytes > limit
-        and not (said.stack and interception.issuperset(said.stack))
-    ]
-    for said, (number, leg, frames) in over[:_FLOWS]:
+    for said, (number, leg, frames) in sorted(known.items()):
+        if said.packet_bytes + said.tunnel_bytes <= limit:
+            continue
+        if said.stack and interception.issuperset(said.stack):
+            continue
         source, destination = leg.ends()
         yield MtuFlow(
             kind="mss",
@@ -188,15 +183,11 @@ def _frames(places: Iterable[Place], paths: Sequence[str]) -> tuple[FrameRef, ..
 def _flows(events: MtuEvents, traffic: Traffic, paths: Sequence[str]) -> dict[int, list[MtuFlow]]:
     found: dict[int, list[MtuFlow]] = defaultdict(list)
     for (point, leg), complaint in events.complaints.items():
-        if len(found[point]) < _FLOWS:
-            found[point].append(_complaint(leg, complaint, paths))
-    holes: dict[int, list[MtuFlow]] = defaultdict(list)
+        found[point].append(_complaint(leg, complaint, paths))
     for (point, parts), sending in events.sending.items():
         leg = Leg(*parts)
-        if is_black_hole(sending, traffic.mss.get(leg)) and len(holes[point]) < _FLOWS:
-            holes[point].append(_black_hole(leg, sending, traffic.mss.get(leg), paths))
-    for point, flows in holes.items():
-        found[point] += flows
+        if is_black_hole(sending, traffic.mss.get(leg)):
+            found[point].append(_black_hole(leg, sending, traffic.mss.get(leg), paths))
     return found
 
 
