@@ -79,10 +79,11 @@ def findings_of(f):
     ]
 
 
-def note_move(moves, tunnels, before, now, capture, frame):
+def note_move(moves, tunnels, before, now, again, capture, frame):
     """Remember that packets of a flow came from one tunnel, then from another.
 
-    moves: by pairs of tunnels, by their numbers: how often, and where first.
+    moves: by pairs of tunnels, by their numbers: how often, whether a flow came back, and where
+    first.  again: whether this flow was in that tunnel before.
     """
     a: cython.pointer(TunnelRow) = tunnel_row(tunnels, before)
     b: cython.pointer(TunnelRow) = tunnel_row(tunnels, now)
@@ -98,22 +99,23 @@ def note_move(moves, tunnels, before, now, capture, frame):
     move = moves.get(pair)
     if move is not None:
         move[0] += 1
+        move[1] |= again
     elif len(moves) < MOST_MOVES:
-        moves[pair] = [1, capture, frame]
+        moves[pair] = [1, again, capture, frame]
     return 0
 
 
 def moves_of(moves, tunnels):
     """See `tables.SummaryTables.moves`."""
     found = []
-    for (before, now), (times, *place) in moves.items():
+    for (before, now), (times, again, *place) in moves.items():
         back = moves.get((now, before))
-        if back is None:
+        if back is None or not (again or back[1]):
             continue
         one = tunnel_count_of(tunnel_row(tunnels, before))
         other = tunnel_count_of(tunnel_row(tunnels, now))
         if one[:9] < other[:9]:
-            found.append(Move(one, other, times + back[0], *min(place, back[1:])))
+            found.append(Move(one, other, times + back[0], *min(place, back[2:])))
     return found
 
 

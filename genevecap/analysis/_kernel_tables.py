@@ -400,12 +400,15 @@ class KernelTables:
         c: cython.pointer(TunnelColumns) = cython.address(self.columns.tunnels)
         e: cython.pointer(TunnelRow) = tunnel_row(cython.address(self.tunnels_), tunnel)
         before: uint64_t = f.ports >> PORT_SHIFT
+        is_new: cython.int = self.inner_flows.is_new(cython.address(self.flows_), tunnel, flow)
+        e.inner_flows += is_new
         if before:
             note_move(
                 self.moves_,
                 cython.address(self.tunnels_),
                 before - 1,
                 tunnel,
+                not is_new,
                 self.capture,
                 self.frame,
             )
@@ -414,7 +417,6 @@ class KernelTables:
         # Else the flow is that of the header that carries the tunnel.
         if c.header_offset[row] <= self.columns.rows.inner_offset[c.row[row]]:
             e.services |= service_of(f.kind & 0xFF, f.ports >> 17 & ONE_PORT, f.ports & ONE_PORT)
-        e.inner_flows += self.inner_flows.is_new(cython.address(self.flows_), tunnel, flow)
         return 0
 
     @cython.cfunc

@@ -172,25 +172,30 @@ class ReadableTables:
                 flow.source_port = port
                 flow.changes = min(flow.changes + 1, MOST_CHANGES)
             return
+        pair = (tunnel_key, key[1:])  # without its VNI: a 5-tuple
         if flow.tunnel_key is not None:
-            self._note_move(flow.tunnel_key, tunnel_key, place)
+            self._note_move(flow.tunnel_key, tunnel_key, place, again=pair in self._inside)
         flow.tunnel, flow.tunnel_key, flow.source_port = tunnel, tunnel_key, port
         if is_inside:
             tunnel.services |= service_of(*key[6:9])
-        pair = (tunnel_key, key[1:])  # without its VNI: a 5-tuple
         if pair not in self._inside:
             self._inside.add(pair)
             tunnel.inner_flows += 1
 
-    def _note_move(self, before: Key, now: Key, place: tuple[int, int]) -> None:
-        """Remember that packets of a flow came from one tunnel, then from another."""
+    def _note_move(self, before: Key, now: Key, place: tuple[int, int], *, again: bool) -> None:
+        """Remember that packets of a flow came from one tunnel, then from another.
+
+        again: whether this flow was in that tunnel before.
+        """
         same_place = (before[:3], before[8]) == (now[:3], now[8])
         passed_on = before[5:7] == now[3:5] or now[5:7] == before[3:5]
         if not same_place or passed_on or before[3:5] == now[3:5]:
             return
         pair = (before, now)
         if pair in self._moves or len(self._moves) < MOST_MOVES:
-            self._moves.setdefault(pair, [0, *place])[0] += 1
+            move = self._moves.setdefault(pair, [0, 0, *place])
+            move[0] += 1
+            move[1] |= again
 
     def _note_repeat(self, ids: int, outermost: Key, place: tuple[int, int]) -> None:
         """Note a packet in tunnels that is there again; ids: see `numbered_packet`."""
@@ -322,12 +327,12 @@ class ReadableTables:
     def moves(self) -> list[Move]:
         """See `SummaryTables`."""
         found = []
-        for (before, now), (times, *place) in self._moves.items():
+        for (before, now), (times, again, *place) in self._moves.items():
             back = self._moves.get((now, before))
-            if back is not None and before < now:
+            if back is not None and before < now and (again or back[1]):
                 one = tunnel_count(before, self._tunnels[before])
                 other = tunnel_count(now, self._tunnels[now])
-                found.append(Move(one, other, times + back[0], *min(place, back[1:])))
+                found.append(Move(one, other, times + back[0], *min(place, back[2:])))
         return found
 
     def repeats(self) -> list[Repeat]:

@@ -201,6 +201,8 @@ class SummaryTables(Protocol):
     def moves(self) -> list[Move]:
         """Return where flows went to and fro between two senders of one VNI, in no order.
 
+        One flow that goes and another one that comes are two workloads that moved once.
+
         A packet that is passed on, decapsulated and encapsulated again, is not meant: there the
         destination of one tunnel is the source of the other.
         """

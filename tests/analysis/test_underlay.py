@@ -187,6 +187,16 @@ def test_a_workload_moves_once(tmp_path):
     assert findings(tmp_path, *sent_by(A, A, C, C)) == {}
 
 
+def test_two_workloads_that_change_places_move_once_each(tmp_path):
+    def sent(source_port, *senders):
+        return [vxlan(inner(15008, source_port=source_port), source=each) for each in senders]
+
+    frames = [*sent(1, A, A, C, C), *sent(2, C, C, A, A)]
+    assert findings(tmp_path, *frames) == {}
+    found = findings(tmp_path, *frames, *sent(1, A))
+    assert found["U05"].packets == 3
+
+
 def test_the_same_addresses_in_another_vni_are_another_workload(tmp_path):
     frames = [*sent_by(A, vni=7), *sent_by(C, vni=8)] * 3
     assert findings(tmp_path, *frames) == {}
