@@ -200,11 +200,9 @@ def geneve_options(f, t, begins, ends, critical_flag):
         here += size
     if critical and not critical_flag:
         f.findings |= G05
-    if end != ends:
-        return
-    if broken or here != ends:
+    if broken or (end == ends and here != ends):
         f.findings |= G03
-    elif critical_flag and not critical:
+    elif end == ends and critical_flag and not critical:
         f.findings |= G06
 
 

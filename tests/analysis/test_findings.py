@@ -180,6 +180,16 @@ def test_disorder_and_steps_are_shown_apart(tmp_path: Path) -> None:
     assert shown_by_tshark(path, rules()["C04"].display_filter) == []
 
 
+def test_options_that_cannot_add_up_are_told_of_though_the_frame_is_cut(tmp_path: Path) -> None:
+    octets = frame("03006558 00000500 0102001f 00000000 00000000", 6081)
+    for captured, codes_ in ((53, {"C03"}), (54, {"C03", "G03"}), (len(octets), {"G03"})):
+        path = tmp_path / "cut.pcap"
+        record = captures.pcap_record(octets[:captured], captured=captured, original=len(octets))
+        path.write_bytes(captures.pcap() + record)
+        found = inspect([CaptureSpec.parse(str(path))]).findings
+        assert {each.code for each in found} == codes_
+
+
 def test_options_that_do_not_fit_are_not_blamed(tmp_path: Path) -> None:
     """Where OptLen runs past the packet, what stands there is read as nothing: only G02."""
     path = tmp_path / "g02.pcap"

@@ -204,7 +204,7 @@ def _list_options(walk: Walk, offset: int, area_end: int, critical_flag: int) ->
         data_bytes = (length & OPTION_LENGTH) << 2
         offset += OPTION_HEADER_BYTES
         if offset + data_bytes > limit:
-            if whole:
+            if offset + data_bytes > area_end:
                 findings |= _G03
             break
         if length & OPTION_RESERVED:
