@@ -237,7 +237,8 @@ def unusual_vxlan(h):
     found = 0
     if not flags & 0x08:
         found |= V01
-        if flags >> 6 == 0 and h[7] == 0 and (last == 0x6558 or last == 0x0800 or last == 0x86DD):
+    if last == 0x6558 or last == 0x0800 or last == 0x86DD:
+        if flags >> 6 == 0 and policy & 0x3F == 0 and h[7] == 0:
             found |= V11
     if flags & 0x80:
         found |= V06

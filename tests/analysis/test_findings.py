@@ -190,6 +190,18 @@ def test_options_that_cannot_add_up_are_told_of_though_the_frame_is_cut(tmp_path
         assert {each.code for each in found} == codes_
 
 
+def test_geneve_with_as_many_options_as_vxlan_has_flags(tmp_path: Path) -> None:
+    """The option length of 32 octets, as AWS sends them, is the I flag on VXLAN's port."""
+    options = b"".join(packets.geneve_option(0x0108, kind, bytes(4)) for kind in range(4))
+    header = packets.geneve(ARP, protocol=0x0800, options=options)
+    octets = packets.ethernet(packets.ipv4(packets.udp(header, 50000, 4789, check=0xBEEF)))
+    found = found_in(tmp_path / "one.pcap", octets)
+    assert {each.code for each in found} == {"V02", "V11"}
+    reserved = bytearray(octets)
+    reserved[14 + 20 + 8 + 1] |= 1  # a bit that Geneve reserves as VXLAN does
+    assert {each.code for each in found_in(tmp_path / "two.pcap", bytes(reserved))} == {"V02"}
+
+
 def test_options_that_do_not_fit_are_not_blamed(tmp_path: Path) -> None:
     """Where OptLen runs past the packet, what stands there is read as nothing: only G02."""
     path = tmp_path / "g02.pcap"

@@ -172,8 +172,9 @@ class VxlanIsGeneve(Rule):
     severity = "warning"
     message = "header on a VXLAN port looks like Geneve"
     explanation = (
-        "The I flag is clear and the first word ends in a protocol type of Geneve. Either the "
-        "port carries both, and then no endpoint can tell them apart, or it carries Geneve."
+        "The first word ends in a protocol type of Geneve, and what Geneve reserves is clear; the "
+        "I flag, where it is set, is a bit of Geneve's option length. Either the port carries "
+        "both, and then no endpoint can tell them apart, or it carries Geneve."
     )
     remedy = (
         "Give each encapsulation a port of its own. Where all of it is Geneve, say so with "
@@ -181,5 +182,5 @@ class VxlanIsGeneve(Rule):
     )
     source = "RFC 7348 section 5, RFC 8926 section 3.4"
     display_filter = (
-        "vxlan.flag_i == 0 && vxlan.gbp in {0x6558, 0x0800, 0x86dd} && vxlan.reserved8 == 0"
+        "vxlan.flag_g == 0 && vxlan.gbp in {0x6558, 0x0800, 0x86dd} && vxlan.reserved8 == 0"
     )

@@ -44,7 +44,8 @@ RESERVED_WITH_GROUP = RESERVED & ~(G_FLAG | D_FLAG | A_FLAG | GROUP_MASK)
 RESERVED_LOW = 0x000000FF
 """Of the second word, below the VNI."""
 
-GENEVE_VERSION = 0xC0000000
+GENEVE_CLEAR = 0xC03F0000
+"""Version and reserved bits of a Geneve header, all of them 0 (RFC 8926 section 3.4)."""
 GENEVE_PROTOCOL = 0x0000FFFF
 GENEVE_PROTOCOLS = (0x6558, 0x0800, 0x86DD)
 """What a Geneve header says that stands where VXLAN is expected (RFC 8926 section 3.4)."""
@@ -115,9 +116,10 @@ def _unusual(flags: int, low: int) -> int:
     findings = 0
     if not flags & I_FLAG:
         findings |= _V01
-        # On a port that is taken for VXLAN, Geneve's first word ends in an EtherType.
-        if not flags & GENEVE_VERSION and not low & RESERVED_LOW:
-            findings |= _V11 if flags & GENEVE_PROTOCOL in GENEVE_PROTOCOLS else 0
+    # On a port that is taken for VXLAN, Geneve's first word ends in an EtherType.  The I flag is a
+    # bit of its option length there.
+    if flags & GENEVE_PROTOCOL in GENEVE_PROTOCOLS and not flags & GENEVE_CLEAR:
+        findings |= 0 if low & RESERVED_LOW else _V11
     if flags & G_FLAG:
         findings |= _V06
     reserved = RESERVED_WITH_GROUP if flags & G_FLAG else RESERVED
