@@ -56,9 +56,9 @@ def frame(header: str, port: int, inner: bytes = ARP, source_port: int = 50000, 
     return packets.ethernet(packets.ipv4(udp, **ip))
 
 
-def over_ipv6(header: str, port: int) -> bytes:
-    """A tunnel header over UDP without a checksum, over IPv6."""
-    udp = packets.udp(bytes.fromhex(header) + ARP, 50000, port)
+def over_ipv6(header: str, port: int, inner: bytes = ARP, *, check: int = 0) -> bytes:
+    """A tunnel header over UDP, by default without a checksum, over IPv6."""
+    udp = packets.udp(bytes.fromhex(header) + inner, 50000, port, check=check)
     return packets.ethernet(packets.ipv6(udp), 0x86DD)
 
 
@@ -110,6 +110,20 @@ HEALTHY = [
 """Nothing of what these are is a finding."""
 
 
+IPV4 = packets.ethernet(packets.ipv4(packets.udp(bytes(8), check=0xBEEF)))
+IPV6 = packets.ethernet(packets.ipv6(packets.tcp(), 6), 0x86DD)
+ALMOST = {
+    "G13": over_ipv6(GENEVE, 6081, IPV4),
+    "G14": frame(GENEVE, 6081, IPV6, check=0),
+    "G15": packets.ethernet(packets.ipv4(bytes(16), flags=1, fragment_offset=64)),
+    "V08": packets.ethernet(packets.ipv6(packets.ipv6_fragment(bytes(16), 17, 64, 1), 44), 0x86DD),
+    "V09": packets.ethernet(packets.vlan(frame(VXLAN, 4789)[14:]), 0x8100),
+    "V10": frame(VXLAN, 4789, IPV6, check=0),
+}
+"""Frames of which one header is like what the rule means, and another one is like the rest of it:
+IPv6 inside where it should be outside, a tag outside, a fragment that is not the first."""
+
+
 def found_in(path: Path, *frames: bytes):
     path.write_bytes(captures.pcap(*frames))
     return inspect([CaptureSpec.parse(str(path))]).findings
@@ -149,6 +163,65 @@ def test_the_filter_shows_the_frames_that_are_meant(code: str, tmp_path: Path) -
     assert str(number) in shown if code == "G07" else shown == [str(number)]
 
 
+IN_TUNNELS = {"G01": frame("40006558 00000500", 6081)} | {
+    code: octets
+    for code, octets in {**BROKEN, **{code: both[1] for code, both in TOGETHER.items()}}.items()
+    if code not in {"V03", "V04"}  # they are about the ports of the outermost UDP header, too
+}
+
+
+@needs_tshark
+@pytest.mark.parametrize("code", IN_TUNNELS)
+def test_filters_look_into_tunnels(code: str, tmp_path: Path) -> None:
+    """The bad header is the second of its kind in the frame, or the first of two."""
+    path = tmp_path / "nested.pcap"
+    healthy = [
+        over_ipv6(GENEVE, 6081, frame(VXLAN, 4789), check=0xBEEF),
+        over_ipv6(VXLAN, 4789, frame(GENEVE, 6081), check=0xBEEF),
+    ]
+    octets = IN_TUNNELS[code]
+    inside = [
+        over_ipv6(GENEVE, 6081, octets, check=0xBEEF),
+        over_ipv6(VXLAN, 4789, octets, check=0xBEEF),
+    ]
+    path.write_bytes(captures.pcap(*healthy, *inside, *healthy))
+    (found,) = (f for f in inspect([CaptureSpec.parse(str(path))]).findings if f.code == code)
+    assert [each.frame for each in found.frames] == [3, 4]
+    assert shown_by_tshark(path, rules()[code].display_filter) == ["3", "4"]
+
+
+@needs_tshark
+@pytest.mark.parametrize("code", ALMOST)
+def test_filters_do_not_mix_headers_up(code: str, tmp_path: Path) -> None:
+    path = tmp_path / "almost.pcap"
+    frames = ALMOST[code], BROKEN[code], ALMOST[code]
+    (found,) = (each for each in found_in(path, *frames) if each.code == code)
+    assert [each.frame for each in found.frames] == [2]
+    assert shown_by_tshark(path, rules()[code].display_filter) == ["2"]
+
+
+def test_geneve_with_as_many_options_as_vxlan_has_flags(tmp_path: Path) -> None:
+    """The option length of 32 octets, as AWS sends them, is the I flag on VXLAN's port."""
+    options = b"".join(packets.geneve_option(0x0108, kind, bytes(4)) for kind in range(4))
+    header = packets.geneve(ARP, protocol=0x0800, options=options)
+    octets = packets.ethernet(packets.ipv4(packets.udp(header, 50000, 4789, check=0xBEEF)))
+    found = found_in(tmp_path / "one.pcap", octets)
+    assert {each.code for each in found} == {"V02", "V11"}
+    reserved = bytearray(octets)
+    reserved[14 + 20 + 8 + 1] |= 1  # a bit that Geneve reserves as VXLAN does
+    assert {each.code for each in found_in(tmp_path / "two.pcap", bytes(reserved))} == {"V02"}
+
+
+def test_options_that_cannot_add_up_are_told_of_though_the_frame_is_cut(tmp_path: Path) -> None:
+    octets = frame("03006558 00000500 0102001f 00000000 00000000", 6081)
+    for captured, codes_ in ((53, {"C03"}), (54, {"C03", "G03"}), (len(octets), {"G03"})):
+        path = tmp_path / "cut.pcap"
+        record = captures.pcap_record(octets[:captured], captured=captured, original=len(octets))
+        path.write_bytes(captures.pcap() + record)
+        found = inspect([CaptureSpec.parse(str(path))]).findings
+        assert {each.code for each in found} == codes_
+
+
 @needs_tshark
 @pytest.mark.parametrize("code", TOGETHER)
 def test_a_rule_that_explains_others(code: str, tmp_path: Path) -> None:
@@ -178,28 +251,6 @@ def test_disorder_and_steps_are_shown_apart(tmp_path: Path) -> None:
     path.write_bytes(captures.pcap() + b"".join(records))
     assert shown_by_tshark(path, rules()["C05"].display_filter) == ["2"]
     assert shown_by_tshark(path, rules()["C04"].display_filter) == []
-
-
-def test_options_that_cannot_add_up_are_told_of_though_the_frame_is_cut(tmp_path: Path) -> None:
-    octets = frame("03006558 00000500 0102001f 00000000 00000000", 6081)
-    for captured, codes_ in ((53, {"C03"}), (54, {"C03", "G03"}), (len(octets), {"G03"})):
-        path = tmp_path / "cut.pcap"
-        record = captures.pcap_record(octets[:captured], captured=captured, original=len(octets))
-        path.write_bytes(captures.pcap() + record)
-        found = inspect([CaptureSpec.parse(str(path))]).findings
-        assert {each.code for each in found} == codes_
-
-
-def test_geneve_with_as_many_options_as_vxlan_has_flags(tmp_path: Path) -> None:
-    """The option length of 32 octets, as AWS sends them, is the I flag on VXLAN's port."""
-    options = b"".join(packets.geneve_option(0x0108, kind, bytes(4)) for kind in range(4))
-    header = packets.geneve(ARP, protocol=0x0800, options=options)
-    octets = packets.ethernet(packets.ipv4(packets.udp(header, 50000, 4789, check=0xBEEF)))
-    found = found_in(tmp_path / "one.pcap", octets)
-    assert {each.code for each in found} == {"V02", "V11"}
-    reserved = bytearray(octets)
-    reserved[14 + 20 + 8 + 1] |= 1  # a bit that Geneve reserves as VXLAN does
-    assert {each.code for each in found_in(tmp_path / "two.pcap", bytes(reserved))} == {"V02"}
 
 
 def test_options_that_do_not_fit_are_not_blamed(tmp_path: Path) -> None:

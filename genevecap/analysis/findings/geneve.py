@@ -18,7 +18,7 @@ class GeneveVersion(Rule):
     )
     remedy = "Check that the port really carries Geneve; another protocol may be using it."
     source = "RFC 8926 section 3.4"
-    display_filter = "geneve.version != 0"
+    display_filter = "geneve.version > 0"
 
 
 class GeneveTooShort(Rule):
@@ -106,7 +106,7 @@ class GeneveReserved(Rule):
     remedy = "Check that the port really carries Geneve, and the version of the sender."
     source = "RFC 8926 sections 3.4 and 3.5"
     display_filter = (
-        "geneve.flags.reserved != 0 || geneve.reserved != 0 || geneve.option.flags.reserved != 0"
+        "geneve.flags.reserved > 0 || geneve.reserved > 0 || geneve.option.flags.reserved > 0"
     )
 
 
@@ -138,8 +138,7 @@ class GeneveProtocolType(Rule):
     remedy = "None is needed where the sender is meant to do that."
     source = "RFC 8926 section 3.4"
     display_filter = (
-        "geneve.proto_type && geneve.proto_type != 0 && geneve.proto_type != 0x6558 && "
-        "geneve.proto_type != 0x0800 && geneve.proto_type != 0x86dd"
+        "geneve.proto_type in {1..0x07ff, 0x0801..0x6557, 0x6559..0x86dc, 0x86de..0xffff}"
     )
 
 
@@ -159,7 +158,7 @@ class GeneveNoChecksum(Rule):
         "vSwitch, `udpcsum` in `ip link`."
     )
     source = "RFC 8926 section 4.3"
-    display_filter = "geneve && ip.proto == 17 && udp.checksum == 0"
+    display_filter = 'frame.protocols matches ":ip:udp:geneve" && udp.checksum == 0'
 
 
 class GeneveNoChecksumIpv6(Rule):
@@ -178,7 +177,7 @@ class GeneveNoChecksumIpv6(Rule):
         "(`udp6zerocsumrx`)."
     )
     source = "RFC 8926 section 4.3, RFC 6936 section 5"
-    display_filter = "geneve && ipv6 && udp.checksum == 0"
+    display_filter = 'frame.protocols matches ":ipv6[^:]*:udp:geneve" && udp.checksum == 0'
 
 
 class GeneveFragmented(Rule):
@@ -197,7 +196,10 @@ class GeneveFragmented(Rule):
         "`genevecap overhead` shows both."
     )
     source = "RFC 8926 section 4.4.1"
-    display_filter = "(ip.flags.mf == 1 && ip.proto == 17) || ipv6.fraghdr.more == 1"
+    display_filter = (
+        "(ip.flags.mf == 1 && ip.frag_offset == 0 && ip.proto == 17) || "
+        "(ipv6.fraghdr.more == 1 && ipv6.fraghdr.offset == 0)"
+    )
 
 
 class GeneveExperimental(Rule):

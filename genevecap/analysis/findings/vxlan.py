@@ -31,8 +31,8 @@ class VxlanReserved(Rule):
     remedy = "If it is VXLAN-GPE on another port, say so with --vxlan-gpe-port."
     source = "RFC 7348 section 5"
     display_filter = (
-        "vxlan.flags_reserved != 0 || vxlan.reserved8 != 0 || vxlan.reserved_16 != 0 || "
-        "(vxlan.gbp != 0 && vxlan.flag_g == 0)"
+        "vxlan.flags_reserved > 0 || vxlan.reserved8 > 0 || vxlan.reserved_16 > 0 || "
+        "(vxlan.gbp > 0 && vxlan.flag_g == 0)"
     )
 
 
@@ -113,7 +113,7 @@ class VxlanIsGpe(Rule):
     )
     remedy = "If it is VXLAN-GPE, say so with --vxlan-gpe-port."
     source = "draft-ietf-nvo3-vxlan-gpe section 3.1"
-    display_filter = "vxlan.flags_reserved != 0 && vxlan.gbp in {1..5} && vxlan.flag_g == 0"
+    display_filter = "vxlan.flags_reserved > 0 && vxlan.gbp in {1..5} && vxlan.flag_g == 0"
 
 
 class VxlanFragmented(Rule):
@@ -132,7 +132,10 @@ class VxlanFragmented(Rule):
         "`genevecap overhead` shows both."
     )
     source = "RFC 7348 section 4.3"
-    display_filter = "(ip.flags.mf == 1 && ip.proto == 17) || ipv6.fraghdr.more == 1"
+    display_filter = (
+        "(ip.flags.mf == 1 && ip.frag_offset == 0 && ip.proto == 17) || "
+        "(ipv6.fraghdr.more == 1 && ipv6.fraghdr.offset == 0)"
+    )
 
 
 class VxlanInnerTag(Rule):
@@ -147,7 +150,10 @@ class VxlanInnerTag(Rule):
     )
     remedy = "Strip the tag before encapsulation, or have both endpoints carry tags on purpose."
     source = "RFC 7348 section 6.1"
-    display_filter = "vxlan && vlan"
+    display_filter = (
+        'frame.protocols contains "vxlan:eth:ethertype:vlan" || '
+        'frame.protocols contains "vxlan:eth:ethertype:ieee8021ad"'
+    )
 
 
 class VxlanNoChecksumIpv6(Rule):
@@ -162,7 +168,7 @@ class VxlanNoChecksumIpv6(Rule):
     )
     remedy = "Check that the receiver accepts it where packets disappear."
     source = "RFC 7348 section 5, RFC 6936 section 5"
-    display_filter = "vxlan && ipv6 && udp.checksum == 0"
+    display_filter = 'frame.protocols matches ":ipv6[^:]*:udp:vxlan" && udp.checksum == 0'
 
 
 class VxlanIsGeneve(Rule):
