@@ -11,7 +11,7 @@ from . import machine, no_sessions
 from .budgets import budgets, sure
 from .clocks import clock_lines, clock_row
 from .findings import DETAILS, finding_lines, severity_words
-from .layout import Column, Style, table
+from .layout import Column, Style, endpoint_column, table
 from .machine import Row, fields, finding_row, flat_finding
 from .text import cells, count, duration, plural, printable, shorten, size
 
@@ -239,12 +239,12 @@ def _overview(result: FlowsResult, style: Style) -> list[str]:
 def _sessions(sessions: Sequence[SessionSummary], style: Style) -> list[str]:
     columns = (
         Column(title="id", right=True, drop=3),
-        Column(title="client", floor=12, middle=True),
-        Column(title="destination", floor=12, middle=True),
+        endpoint_column("client"),
+        endpoint_column("destination"),
         Column(title="kind"),
         Column(title="outcome", role=_outcome_role),
-        Column(title="HBONE", floor=10, middle=True, drop=1),
-        Column(title="server leg", floor=10, middle=True, drop=2),
+        endpoint_column("HBONE", drop=1),
+        endpoint_column("server leg", drop=2),
         Column(title="sure", right=True),
         Column(title="first byte", right=True),
         Column(title="last byte", right=True, drop=4),
@@ -288,8 +288,8 @@ def _time(value: int | None) -> str:
 def _legs(legs: Sequence[LegSummary], style: Style) -> list[str]:
     columns = (
         Column(title="role"),
-        Column(title="from", floor=12, middle=True),
-        Column(title="to", floor=12, middle=True),
+        endpoint_column("from"),
+        endpoint_column("to"),
         Column(title="packets", right=True),
         Column(title="payload", right=True, drop=1),
         Column(title="seen at", floor=16, drop=2),
@@ -310,8 +310,8 @@ def _legs(legs: Sequence[LegSummary], style: Style) -> list[str]:
 
 def _bypasses(items: Sequence[BypassSummary], style: Style) -> list[str]:
     columns = (
-        Column(title="from", floor=12, middle=True),
-        Column(title="to", floor=12, middle=True),
+        endpoint_column("from"),
+        endpoint_column("to"),
         Column(title="packets", right=True),
         Column(title="why", floor=20, drop=1),
         Column(title="Wireshark filter", floor=20, drop=2),

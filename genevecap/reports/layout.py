@@ -16,6 +16,8 @@ from .text import cells, shorten
 GAP = 2
 """Spaces between columns."""
 
+_IPV4_ENDPOINT_CELLS = len("255.255.255.255:65535")
+
 SCREEN_ROWS = 60
 """Longer tables are laid out by tabulate; importing it takes longer than reading a small capture,
 so what fits a screen does without."""
@@ -80,10 +82,17 @@ class Column:
     """Where the width is short the column with the highest number goes first; 0 stays."""
     floor: int | None = None
     """May be cut to this width before any column is dropped; None: shown whole."""
+    least: int | None = None
+    """May be cut to this width where none is left to be dropped; None: as `floor`."""
     middle: bool = False
     """Cut in the middle (addresses, paths) rather than at the end."""
     role: Callable[[str], str | None] | None = None
     """From a cell's text to the role whose colour it has."""
+
+
+def endpoint_column(title: str, drop: int = 0) -> Column:
+    """Return a column of addresses with ports: rather than cut one of IPv4, others are dropped."""
+    return Column(title=title, floor=_IPV4_ENDPOINT_CELLS, least=12, middle=True, drop=drop)
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], style: Style) -> list[str]:
@@ -146,14 +155,22 @@ def _fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -
     )
     for dropped in range(len(order) + 1):
         widths = [0 if i in order[:dropped] else natural[i] for i in range(len(columns))]
-        floors = [
-            min(w, w if column.floor is None else max(column.floor, len(column.title)))
-            for w, column in zip(widths, columns, strict=True)
-        ]
-        if _cut(widths, floors, width):
+        if _cut(widths, _floors(widths, columns, [column.floor for column in columns]), width):
             return widths
-    _cut(widths, [min(w, 2) for w in widths], width)
+    least = [column.floor if column.least is None else column.least for column in columns]
+    if not _cut(widths, _floors(widths, columns, least), width):
+        _cut(widths, [min(w, 2) for w in widths], width)
     return widths
+
+
+def _floors(
+    widths: Sequence[int], columns: Sequence[Column], given: Sequence[int | None]
+) -> list[int]:
+    """Return what columns of these widths may be cut to."""
+    return [
+        w if floor is None else min(w, max(floor, len(column.title)))
+        for w, column, floor in zip(widths, columns, given, strict=True)
+    ]
 
 
 def _cut(widths: list[int], floors: list[int], width: int) -> bool:

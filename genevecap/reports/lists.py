@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..addresses import endpoint_text
 from .findings import finding_table
-from .layout import Column, Style, table
+from .layout import Column, Style, endpoint_column, table
 from .text import count, duration, moment, plural, printable, share, size
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def _tunnels(result: InspectResult) -> Table:
     columns = (
         Column(title="kind"),
         Column(title="VNI", right=True),
-        Column(title="from", floor=15, middle=True),
-        Column(title="to", floor=15, middle=True),
+        endpoint_column("from"),
+        endpoint_column("to"),
         Column(title="depth", right=True, drop=4),
         Column(title="packets", right=True),
         Column(title="bytes", right=True, drop=1),
@@ -153,8 +153,8 @@ def _top_flows(result: InspectResult) -> Table:
     columns = (
         Column(title="VNI", right=True),
         Column(title="protocol"),
-        Column(title="from", floor=15, middle=True),
-        Column(title="to", floor=15, middle=True),
+        endpoint_column("from"),
+        endpoint_column("to"),
         Column(title="packets", right=True),
         Column(title="bytes", right=True, drop=1),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import machine
 from .encapsulation import percent
 from .findings import DETAILS, finding_lines, severity_words
-from .layout import Column, Style, table
+from .layout import Column, Style, endpoint_column, table
 from .machine import Row, fields, finding_row, flat_finding
 from .text import cells, count, plural, printable, shorten, size
 
@@ -303,8 +303,8 @@ def _vnis(result: OverheadResult) -> tuple[Sequence[Column], list[list[str]]]:
 
 def _flows(result: OverheadResult) -> tuple[Sequence[Column], list[list[str]]]:
     columns = (
-        Column(title="from", floor=15, middle=True),
-        Column(title="to", floor=15, middle=True),
+        endpoint_column("from"),
+        endpoint_column("to"),
         Column(title="protocol", drop=3),
         Column(title="packets", right=True),
         Column(title="wire bytes", right=True),

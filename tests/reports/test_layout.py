@@ -38,6 +38,21 @@ def test_columns_are_cut_before_any_is_dropped():
     assert "2001:d…:5678" in lines[1]
 
 
+def test_columns_are_dropped_before_an_ipv4_endpoint_is_cut():
+    columns = (layout.endpoint_column("client"), Column(title="total", right=True, drop=1))
+    rows = [["192.168.100.200:50000", "41.2 ms"]]
+    assert table(columns, rows, Style(width=30))[1] == "192.168.100.200:50000  41.2 ms"
+    assert table(columns, rows, Style(width=29))[1] == "192.168.100.200:50000"
+    assert table(columns, rows, Style(width=15))[1] == "192.168…0:50000"
+
+
+def test_what_cannot_be_dropped_is_whole_as_long_as_addresses_can_be_cut():
+    columns = (layout.endpoint_column("client"), Column(title="kind"))
+    rows = [["10.0.0.1:50000", "plaintext-inbound"]]
+    assert table(columns, rows, Style(width=31))[1] == "10.0.0…50000  plaintext-inbound"
+    assert table(columns, rows, Style(width=30))[1] == "10.0.0…50000  plaintext-inbou…"
+
+
 def test_the_least_important_column_is_dropped_first():
     assert table(COLUMNS, ROWS, Style(width=35))[0].split() == ["kind", "from", "packets", "share"]
     assert table(COLUMNS, ROWS, Style(width=28))[0].split() == ["kind", "from", "packets"]
