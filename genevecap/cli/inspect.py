@@ -44,6 +44,9 @@ LOOK_AHEAD = 200
 CHECKSUM_RULES = frozenset({"G20", "V05"})
 """What is looked for with `--checksums` only."""
 
+TABLE_RULES = frozenset({"V03", "V04", "C03", "C04", "C05", "C07"})
+"""Bits of findings that tables add to what decoders find: rows of packets are without them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
@@ -61,6 +64,21 @@ def _view(*, packets: bool, frame: int | None, table: str | None, checksums: boo
     if checksums and (packets or frame is not None):
         raise UsageError("--checksums is for the summary, not for --packets and --frame")
     return View(packets=packets, frame=frame, table=table, checksums=checksums)
+
+
+def _check_gate(gate: Gate, view: View) -> None:
+    """Refuse to fail on what this view does not look for."""
+    from ..columns import Finding
+
+    single = {bit.name for bit in Finding} - TABLE_RULES
+    for code in gate.fail_on:
+        if code in CHECKSUM_RULES and not view.checksums:
+            raise UsageError(f"--fail-on {code}: it is looked for with --checksums only")
+        if (view.packets or view.frame) and code.isupper() and code not in single:
+            raise UsageError(
+                f"--fail-on {code}: no packet is told to have it, so it is looked for without "
+                "--packets and --frame only"
+            )
 
 
 def _no_live_capture(
@@ -141,9 +159,7 @@ def inspect(
     Several captures are read one after the other; CAPTURE is [NAME[@HOST]=]PATH, or - for standard
     input, which may still be growing.
     """
-    for code in gate.fail_on:
-        if code in CHECKSUM_RULES and not view.checksums:
-            raise UsageError(f"--fail-on {code}: it is looked for with --checksums only")
+    _check_gate(gate, view)
     request = _Request(inputs, selector, settings, gate, output)
     # Nothing that is made on the way is part of a cycle, and there may be a great deal of it.
     gc.disable()

@@ -274,6 +274,21 @@ def test_findings_fail_the_run_where_asked_to(run, with_finding, view):
     assert run(with_finding, *view, "--fail-on", "error").exit_code == expected
 
 
+@pytest.mark.parametrize("view", [("--packets",), ("--frame", "1")])
+def test_packets_are_not_searched_for_what_takes_a_summary(run, view):
+    """What the summary tells is beside a packet, or refused."""
+    found = json.loads(run(VXLAN, "--format", "json").stdout)["findings"]
+    codes = {finding["code"] for finding in found}
+    told = set()
+    for line in run(VXLAN, "--packets", "--format", "ndjson").stdout.splitlines():
+        told.update(json.loads(line)["findings"])
+    assert {"U01", "V03", "V04"} <= codes - told
+    for code in codes:
+        result = run(VXLAN, *view, "--fail-on", code)
+        assert (result.exit_code == 2) == (code not in told)
+        assert ("without --packets" in " ".join(result.stderr.split())) == (code not in told)
+
+
 def test_an_ignored_finding_is_not_reported(run, with_finding):
     (finding,) = json.loads(run(with_finding, "--format", "json").stdout)["findings"]
     code = finding["code"]
