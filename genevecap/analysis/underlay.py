@@ -83,14 +83,21 @@ def _hidden_packets(tables: SummaryTables) -> Counter[str]:
 
 def _note_protected(noted: Noted, hidden: Counter[str], flows: Sequence[FlowCount]) -> None:
     """Note U02: packets whose inside is hidden, with the hosts where they are known."""
+    named = MAX_DETAILS // max(len(hidden), 1)
     for layer, packets in hidden.items():
+        theirs = [flow for flow in flows if _layer_of(flow) == layer]
+        # A flow has more packets than it hides where IKE is on its ports, or where IP cut some.
+        most = "up to " if sum(flow.packets for flow in theirs) > packets else ""
         hosts = [
-            f"{_ends(flow)}: {layer}, {packets_text(flow.packets)}"
-            for flow in flows[:MAX_DETAILS]
-            if _layer_of(flow) == layer
+            f"{_ends(flow)}: {layer}, {most}{packets_text(flow.packets)}" for flow in theirs[:named]
         ]
         for number, detail in enumerate(hosts or [f"{layer}, {packets_text(packets)}"]):
-            noted.note("U02", packets=0 if number else packets, detail=detail)
+            noted.note(
+                "U02",
+                packets=0 if number else packets,
+                detail=detail,
+                more=0 if number else max(len(theirs) - named, 0),
+            )
 
 
 def _layer_of(flow: FlowCount) -> str:

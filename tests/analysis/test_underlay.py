@@ -105,6 +105,28 @@ def test_what_was_decrypted_here_was_encrypted_on_the_way(tmp_path):
     assert [at.frame for at in found["U02"].frames] == [1, 3]
 
 
+def test_ike_on_the_same_ports_is_not_told_to_be_hidden(tmp_path):
+    """RFC 3948 section 2.2: four octets of 0 are the mark of IKE."""
+    hidden = p.udp((5).to_bytes(4, "big") + (1).to_bytes(4, "big") + bytes(40), 4500, 4500)
+    ike = p.udp(bytes(4) + bytes(28), 4500, 4500)
+    frames = [p.ethernet(p.ipv4(octets, 17, A, B)) for octets in (hidden, ike)]
+    found = findings(tmp_path, *frames)
+    assert found["U02"].packets == 1
+    assert found["U02"].details == (f"{A} > {B}: esp, up to 2 packets",)
+
+
+def test_hosts_are_named_layer_by_layer(tmp_path):
+    """However many WireGuard tunnels there are with more packets."""
+    data = p.wireguard(bytes(44))
+    guarded = [
+        p.ethernet(p.ipv4(p.udp(data, 51820, 51820), 17, A, f"10.0.1.{n}")) for n in range(1, 26)
+    ]
+    found = findings(tmp_path, *guarded * 2, esp())
+    assert f"{A} > {B}: esp, 1 packet" in found["U02"].details
+    assert found["U02"].details[-1] == "and 15 more"
+    assert found["U02"].packets == 51
+
+
 def test_a_tunnel_beside_the_encryption_is_in_the_clear(tmp_path):
     found = findings(tmp_path, esp(), vxlan(inner()), vxlan(inner()))
     assert found["U01"].packets == 2
