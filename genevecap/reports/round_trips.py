@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 def round_trip_lines(trips: Sequence[RoundTrip], style: Style) -> list[str]:
     """Return the table of round trips."""
     columns = (
-        Column(title="point", floor=12, middle=True),
+        Column(title="point", floor=16, least=12, middle=True),
         Column(title="leg"),
         Column(title="direction", drop=1),
         Column(title="what"),
         Column(title="answered by"),
         Column(title="packets", right=True),
-        Column(title="min", right=True, drop=2),
+        Column(title="min", right=True, drop=4),
         Column(title="p50", right=True),
-        Column(title="±", right=True, drop=4),
-        Column(title="p90", right=True, drop=3),
-        Column(title="p99", right=True),
-        Column(title="max", right=True, drop=2),
+        Column(title="±", right=True),
+        Column(title="p90", right=True, drop=5),
+        Column(title="p99", right=True, drop=2),
+        Column(title="max", right=True, drop=3),
     )
     shown = [
         [
