@@ -65,7 +65,7 @@ class OutOfOrder(Rule):
         "Counted are packets older than one before them at their capture point; the filter "
         "compares each with the one before it in the file."
     )
-    remedy = "None is needed; `reordercap` sorts a file."
+    remedy = "None is needed: `flows` and `latency` sort for themselves; `reordercap` sorts a file."
     source = "draft-ietf-opsawg-pcapng section 4.3"
     display_filter = "frame.time_delta < 0 && frame.time_delta > -1"
 

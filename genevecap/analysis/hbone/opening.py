@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...capture.reader import Capture
 from ...errors import GenevecapError, UsageError
 from ..inputs import Inputs
 from ..results import Problem
@@ -28,6 +29,7 @@ from .runs import Job, Opener
 from .sightings import Sighting, Tracker
 
 if TYPE_CHECKING:
+    from ...capture.frames import OpenFrames
     from ...capture.spec import CaptureSpec
     from ...decode.settings import DecodeSettings
     from ..progress import Progress
@@ -42,6 +44,7 @@ def open_hbone(
     on_data: OnData | None = None,
     on_problem: Callable[[Problem], None] | None = None,
     progress: Progress | None = None,
+    open_frames: OpenFrames = Capture,
 ) -> HboneReading:
     """Open every HBONE connection of these captures whose keys are known.
 
@@ -50,6 +53,7 @@ def open_hbone(
     rank: says which of a connection's points is read; without it, the one that saw it first.
     on_data: told of the content of each DATA frame of a tunnel, in order within a connection.
     on_problem: told what is wrong with a capture; without it that is passed over.
+    open_frames: what opens a capture.
     Raises ToolMissing without tshark, UsageError for what is no file, UnreadableCapture or
     GenevecapError for a key log that cannot be used, GenevecapError where temporary files find no
     room or tshark cannot be run at all.
@@ -65,7 +69,7 @@ def open_hbone(
         keys.read(path)
 
     def inputs(tell: Callable[[Problem], None]) -> Inputs:
-        return Inputs(specs, settings, Selector(), tell, progress)
+        return Inputs(specs, settings, Selector(), tell, progress, open_frames)
 
     found = Tracker()
     reading = inputs(on_problem or _pass_over)

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ...capture.frames import OpenFrames
+from ...capture.in_order import in_order
 from ...capture.manifest import Manifest
 from ...capture.points import PointTable
+from ...capture.reader import Capture
 from ...capture.spec import CaptureSpec
 from ...decode import DecodeSettings
 from ..clock.run import RunClocks, can_be_read_again, run_clocks
@@ -36,6 +39,7 @@ from ..sessions.modes import Modes
 from ..sessions.residence import Residence
 from ..sessions.results import SessionSummary
 from ..summary import capture_summary, was_read
+from ..time_order import TimeOrder, note_order
 from .identity import Matcher, Paths
 from .legs import Legs
 from .limits import Limits
@@ -64,7 +68,8 @@ def latency(
     An input that cannot be read, or is damaged, is in `problems` (and told to `on_problem` as it
     is met); the others go on.  An interrupt ends reading, and what was gathered is returned.
     helps: keys and logs, which make sessions surer, and what is known of clocks.
-    Where there are several hosts all captures are read twice, first for the clocks.
+    Where there are several hosts all captures are read twice, first for the clocks; where one is
+    not in the order of time, once more, sorted.
     Raises UsageError where the selector cannot be understood or a clock contradicts the packets,
     """
     asked = _Asked(
@@ -116,6 +121,7 @@ class _Asked:
     progress: Progress | None
     on_problem: Callable[[Problem], None] | None
     limits: Limits = field(default_factory=Limits)
+    open_frames: OpenFrames = Capture
 
     def inputs(self, tell: Callable[[Problem], None]) -> Inputs:
         """Return the inputs, from their beginning."""
@@ -125,7 +131,8 @@ class _Asked:
             self.selector or Selector(),
             tell,
             self.progress,
-            points=PointTable(self.manifest),
+            self.open_frames,
+            PointTable(self.manifest),
         )
 
 
@@ -136,11 +143,14 @@ def _measure(
     """Read everything; times: gets the times of each hop by session, where that is wanted."""
     note = Problems(asked.on_problem)
     clocks = run_clocks(asked.inputs(_say_nothing), asked.helps.clocks)
-    by_session = None if times is None else SessionTimes()
-    run = _Run(asked.inputs(note), asked.limits.window_ns, clocks, by_session)
-    if clocks.may_have_sessions or not all(map(can_be_read_again, asked.specs)):
-        run.tracker = connection_tracker()
+    run = first = _run(asked, note, clocks, times)
     interrupted = run.read()
+    mixed = run.order.mixed(asked.specs)
+    if mixed and not interrupted:
+        asked = replace(asked, open_frames=in_order(mixed))
+        run = _run(asked, _say_nothing, clocks, times)
+        interrupted = run.read()
+        note_order(run.noted, first.packets.findings())
     if run.tracker is None and run.may_have_sessions() and not interrupted:
         run.tracker, interrupted = _follow_connections(asked.inputs(_say_nothing))
     if run.tracker is not None and run.tracker.passed_over:
@@ -170,6 +180,19 @@ def _measure(
         problems=note.met(),
         interrupted=interrupted,
     )
+
+
+def _run(
+    asked: _Asked,
+    note: Callable[[Problem], None],
+    clocks: RunClocks,
+    times: dict[HopName, Times] | None,
+) -> _Run:
+    by_session = None if times is None else SessionTimes()
+    run = _Run(asked.inputs(note), asked.limits.window_ns, clocks, by_session)
+    if clocks.may_have_sessions or not all(map(can_be_read_again, asked.specs)):
+        run.tracker = connection_tracker()
+    return run
 
 
 def _follow_connections(inputs: Inputs) -> tuple[ConnectionTracker, bool]:
@@ -218,6 +241,7 @@ class _Run:
     table: HopTable | None = None
     twins: Array = field(default_factory=lambda: np.zeros(0, bool))
     packets: PacketFindings = field(default_factory=PacketFindings)
+    order: TimeOrder = field(default_factory=TimeOrder)
     noted: Noted = field(default_factory=Noted)
 
     def __post_init__(self) -> None:
@@ -250,6 +274,7 @@ class _Run:
         Of SYNs that is those of lowest numbers.
         """
         self.packets.update(batch)
+        self.order.update(batch)
         if self.tracker is not None:
             kept = bool(self.inputs.selector)
             self.tracker.update(batch.frames, batch.decoded, batch.capture, kept=kept)

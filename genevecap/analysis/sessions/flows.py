@@ -6,8 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ...capture.frames import OpenFrames
+from ...capture.in_order import in_order
 from ...capture.manifest import Manifest
 from ...capture.points import PointTable
+from ...capture.reader import Capture
 from ...capture.spec import CaptureSpec
 from ...decode import DecodeSettings
 from ..clock.run import run_clocks
@@ -20,6 +23,7 @@ from ..results import Problem, Problems
 from ..run_counts import RunCounts
 from ..select import Selector
 from ..summary import capture_summary, was_read
+from ..time_order import TimeOrder, note_order
 from .build import SessionBuilder
 from .followed import Followed
 from .helps import Helps
@@ -44,7 +48,8 @@ def flows(
     manifest: what points are, and whose clock stamped them, where that cannot be guessed.
     An input that cannot be read, or is damaged, is in `problems` (and told to `on_problem` as it
     is met); the others go on.  An interrupt ends reading, and what was gathered is returned.
-    Where there are several hosts all captures are read twice, first for the clocks.
+    Where there are several hosts all captures are read twice, first for the clocks; where one is
+    not in the order of time, once more, sorted.
     Raises UsageError where the selector cannot be understood, or an assumed clock contradicts the
     packets or is of no host there is; NotEnoughData as `run_clocks` does; ToolMissing where keys
     are given and tshark is missing.
@@ -53,13 +58,18 @@ def flows(
     settings, selector = settings or DecodeSettings(), selector or Selector()
     note = Problems(on_problem)
 
-    def read(tell: Callable[[Problem], None]) -> Inputs:
-        return Inputs(specs, settings, selector, tell, progress, points=PointTable(manifest))
+    def read(tell: Callable[[Problem], None], open_frames: OpenFrames = Capture) -> Inputs:
+        points = PointTable(manifest)
+        return Inputs(specs, settings, selector, tell, progress, open_frames, points)
 
     clocks = run_clocks(read(_say_nothing), helps.clocks).clocks
-    inputs = read(note)
-    reading = _Reading(inputs)
+    reading = first = _Reading(read(note))
     interrupted = reading.read()
+    mixed = reading.order.mixed(specs)
+    if mixed and not interrupted:
+        reading = _Reading(read(_say_nothing, in_order(mixed)))
+        interrupted = reading.read()
+    inputs = reading.inputs
     if reading.tracker.passed_over:
         note(too_many(specs[0].path, reading.tracker.passed_over))
     ambient = reading.counts.ambient()
@@ -72,6 +82,8 @@ def flows(
         builder = SessionBuilder(drafts, roles, modes, followed.clock.uncertainty_ns)
         sessions = builder.sessions()
     noted = reading.counts.noted(ambient.mode)
+    if reading is not first:
+        note_order(noted, first.counts.tables.findings())
     around = followed.note(noted, drafts, opened)
     return FlowsResult(
         mode=ambient.mode,
@@ -100,6 +112,7 @@ class _Reading:
     tracker: ConnectionTracker = field(default_factory=connection_tracker)
     counts: RunCounts = field(init=False)
     signs: RoleSigns = field(init=False)
+    order: TimeOrder = field(default_factory=TimeOrder)
 
     def __post_init__(self) -> None:
         self.counts = RunCounts(self.inputs)
@@ -110,6 +123,7 @@ class _Reading:
         return read_into(self.inputs, self._take)
 
     def _take(self, batch: Batch) -> None:
+        self.order.update(batch)
         self.signs.update(batch, self.counts.update(batch))
         kept = bool(self.inputs.selector)
         self.tracker.update(batch.frames, batch.decoded, batch.capture, kept=kept)

@@ -52,7 +52,13 @@ class Helps:
             note(Problem(path=specs[0].path, severity="warning", message=message))
 
         try:
-            reading = open_hbone(specs, settings=settings, keylogs=self.keylogs, on_data=on_data)
+            reading = open_hbone(
+                specs,
+                settings=settings,
+                keylogs=self.keylogs,
+                on_data=on_data,
+                open_frames=inputs.open_frames,
+            )
         except GenevecapError as error:
             if self.keylogs:
                 raise
