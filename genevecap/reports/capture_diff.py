@@ -224,11 +224,11 @@ def _runs(result: CaptureDiff, style: Style) -> list[str]:
 
 def _hops(result: CaptureDiff, style: Style) -> list[str]:
     columns = (
-        Column(title="leg", drop=2),
-        Column(title="direction", drop=3),
+        Column(title="leg", drop=3),
+        Column(title="direction", drop=4),
         Column(title="from", floor=10, middle=True),
         Column(title="to", floor=10, middle=True),
-        Column(title="kind", drop=1),
+        Column(title="kind", drop=2),
         *_time_columns(),
     )
     body = [
@@ -259,13 +259,13 @@ def _segment_cells(row: SegmentDifference) -> list[str]:
 def _time_columns() -> tuple[Column, ...]:
     colours = {"longer": "warning", "shorter": "good"}
     return (
-        Column(title="sessions", right=True, drop=4),
-        Column(title="p50 A", right=True),
-        Column(title="p50 B", right=True),
+        Column(title="sessions", right=True, drop=5),
+        Column(title="p50 A", right=True, drop=1),
+        Column(title="p50 B", right=True, drop=1),
         Column(title="difference", right=True),
         Column(title="95 % interval", right=True),
-        Column(title="p", right=True, drop=5),
-        Column(title="p99 by", right=True, drop=6),
+        Column(title="p", right=True, drop=6),
+        Column(title="p99 by", right=True, drop=7),
         Column(title="B is", role=colours.get),
     )
 
