@@ -22,7 +22,7 @@ from cython.cimports.libc.stdint import int32_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, malloc, qsort
 
 from . import tables
-from .tables import Directions, FlowCount, Scattered, TunnelCount, flow_order
+from .tables import FIRST_FRAMES, Directions, FlowCount, Scattered, TunnelCount, flow_order
 
 SEED = cython.declare(uint64_t, hash("genevecap") & 0xFFFFFFFFFFFFFFFF)
 LOW_HALF = cython.declare(uint64_t, 0xFFFFFFFF)
@@ -145,16 +145,19 @@ def is_scattered(f: cython.pointer(FlowRow)) -> cython.bint:
     return packets_of(f) >= SCATTERED_PACKETS and 4 * changes_of(f) >= packets_of(f)
 
 
-def scattered_flows(table, most):
-    """See `tables.SummaryTables.scattered`."""
+def scattered_flows(table, changed, most):
+    """See `tables.SummaryTables.scattered`; changed: where ports did so first, by flow."""
     i: uint32_t
     e: cython.pointer(FlowRow)
     flows: uint64_t = 0
     packets: uint64_t = 0
     rows = []
+    places = []
     for i in range(table.used):
         e = flow_row(table, i)
         if is_scattered(e):
+            if i in changed:
+                places.append(changed[i])
             flows += 1
             packets += packets_of(e)
             rows.append(flow_count_of(e))
@@ -162,7 +165,7 @@ def scattered_flows(table, most):
                 rows.sort(key=flow_order)
                 del rows[most:]
     rows.sort(key=flow_order)
-    return Scattered(flows, packets, rows[:most])
+    return Scattered(flows, packets, rows[:most], sorted(places)[:FIRST_FRAMES])
 
 
 @cython.cfunc

@@ -30,6 +30,8 @@ cdef object findings_of(PacketFindings *f)
 cdef int note_move(
     dict moves, Table *tunnels, uint64_t before, uint64_t now, bint again, int32_t capture, int64_t frame
 ) except -1
+cdef int note_change(dict changed, uint64_t flow, int32_t capture, int64_t frame) except -1
+cdef int add_changed(dict changed, dict others, object flows) except -1
 cdef object moves_of(dict moves, Table *tunnels)
 cdef int note_repeat(dict repeats, uint64_t tunnel, uint32_t ids, int32_t capture, int64_t frame) except -1
 cdef int add_repeats(dict repeats, dict others, object tunnels) except -1

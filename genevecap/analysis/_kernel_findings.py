@@ -18,6 +18,7 @@ from .repeats import Sightings, proven
 from .tables import FindingCount, Move
 
 MOST_MOVES = cython.declare(cython.Py_ssize_t, tables.MOST_MOVES)
+MOST_CHANGED = cython.declare(cython.Py_ssize_t, tables.MOST_CHANGED)
 
 if (FIRST_FRAMES, CLOCK_STEP_NS, C04, C05) != (
     tables.FIRST_FRAMES,
@@ -102,6 +103,25 @@ def note_move(moves, tunnels, before, now, again, capture, frame):
         move[1] |= again
     elif len(moves) < MOST_MOVES:
         moves[pair] = [1, again, capture, frame]
+    return 0
+
+
+def note_change(changed, flow, capture, frame):
+    """Remember where the source port of a flow's tunnel changed first.
+
+    changed: that place, by the number of the flow.
+    """
+    if len(changed) < MOST_CHANGED:
+        changed[flow] = (capture, frame)
+    return 0
+
+
+def add_changed(changed, others, flows):
+    """Add what another one noted, whose flows have these numbers here."""
+    for number, place in others.items():
+        flow = flows[number]
+        if flow in changed or len(changed) < MOST_CHANGED:
+            changed[flow] = min(place, changed.get(flow, place))
     return 0
 
 

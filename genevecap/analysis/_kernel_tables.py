@@ -33,12 +33,14 @@ from cython.cimports.genevecap.analysis._kernel_answers import (
 )
 from cython.cimports.genevecap.analysis._kernel_findings import (
     PacketFindings,
+    add_changed,
     add_findings,
     add_repeats,
     count_findings,
     disorder,
     findings_of,
     moves_of,
+    note_change,
     note_move,
     note_repeat,
     repeats_of,
@@ -136,6 +138,8 @@ class KernelTables:
     stops_: dict
     noted: PacketFindings
     moves_: dict
+    # by the number of a flow, where its source port changed first
+    changed_: dict
     hidden_: object
     # the octets of the batch that is being counted
     octets: Octets
@@ -151,6 +155,7 @@ class KernelTables:
         self.option_slots = {}
         self.stops_ = {}
         self.moves_ = {}
+        self.changed_ = {}
         self.hidden_ = array("q")
         self.repeats_ = {}
         self.recent = make_recent(SEED)
@@ -365,6 +370,8 @@ class KernelTables:
             if f.ports >> PORT_SHIFT != cython.cast(uint64_t, tunnel + 1):
                 self.follow(f, flow, tunnel, row)
             elif last_port_of(f) != cython.cast(uint16_t, port):
+                if not changes_of(f):
+                    note_change(self.changed_, flow, self.capture, self.frame)
                 add_changes(f, 1)
                 set_last_port(f, cython.cast(uint16_t, port))
         if option == options:
@@ -454,6 +461,7 @@ class KernelTables:
             self.stops_[stop] = self.stops_.get(stop, 0) + packets
         add_findings(cython.address(self.noted), cython.address(other.noted))
         add_repeats(self.repeats_, other.repeats_, tunnels)
+        add_changed(self.changed_, other.changed_, flows)
 
     def selected(self):
         """See `tables.SummaryTables`."""
@@ -500,7 +508,7 @@ class KernelTables:
 
     def scattered(self, most):
         """See `tables.SummaryTables`."""
-        return scattered_flows(cython.address(self.flows_), most)
+        return scattered_flows(cython.address(self.flows_), self.changed_, most)
 
     def directions(self):
         """See `tables.SummaryTables`."""

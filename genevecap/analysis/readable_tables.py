@@ -30,6 +30,7 @@ from .tables import (
     CLOCK_STEP_NS,
     FIRST_FRAMES,
     LARGEST_FRAME_BYTES,
+    MOST_CHANGED,
     MOST_CHANGES,
     MOST_MOVES,
     REDIRECT_PORTS,
@@ -70,6 +71,8 @@ class ReadableTables:
         self._findings: dict[int, _Noted] = {}
         self._latest: dict[int, int] = {}
         self._hidden = array("q")
+        self._changed: dict[Key, tuple[int, int]] = {}
+        """Where the source port of a flow's tunnel changed first."""
         self._moves: dict[tuple[Key, Key], list[int]] = {}
         self._recent = RecentPackets()
         self._repeats: dict[tuple[Key, int], _Noted] = {}
@@ -169,6 +172,8 @@ class ReadableTables:
         flow = self._flows[key]
         if flow.tunnel is tunnel:
             if flow.source_port != port:
+                if not flow.changes and len(self._changed) < MOST_CHANGED:
+                    self._changed[key] = place
                 flow.source_port = port
                 flow.changes = min(flow.changes + 1, MOST_CHANGES)
             return
@@ -283,6 +288,9 @@ class ReadableTables:
         self._stops.update(other._stops)
         _add_noted(self._findings, other._findings)
         _add_noted(self._repeats, other._repeats)
+        for key, place in other._changed.items():
+            if key in self._changed or len(self._changed) < MOST_CHANGED:
+                self._changed[key] = min(place, self._changed.get(key, place))
 
     def selected(self) -> int:
         """See `SummaryTables`."""
@@ -322,7 +330,8 @@ class ReadableTables:
         """See `SummaryTables`."""
         found = [key for key, flow in self._flows.items() if is_scattered(flow)]
         packets = sum(self._flows[key].packets for key in found)
-        return Scattered(len(found), packets, self._largest(found, most))
+        places = sorted(self._changed[key] for key in found if key in self._changed)
+        return Scattered(len(found), packets, self._largest(found, most), places[:FIRST_FRAMES])
 
     def moves(self) -> list[Move]:
         """See `SummaryTables`."""

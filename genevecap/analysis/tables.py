@@ -30,6 +30,9 @@ MOST_CHANGES = (1 << 24) - 1
 MOST_MOVES = 4096
 """Pairs of tunnels between which moves are remembered."""
 
+MOST_CHANGED = 4096
+"""Flows of which the first change of the source port is remembered."""
+
 CLOCK_STEP_NS = 1_000_000_000
 """A time this much before the one before is a step of the clock, less is disorder."""
 
@@ -125,6 +128,8 @@ class Scattered(NamedTuple):
     flows: int
     packets: int
     largest: list[FlowCount]
+    frames: list[tuple[int, int]]
+    """Where the port changed first in some of them, as (capture, frame): the first ones."""
 
 
 class Move(NamedTuple):

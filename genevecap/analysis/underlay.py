@@ -154,6 +154,7 @@ def _note_paths(noted: Noted, tables: SummaryTables, tunnels: Sequence[TunnelCou
             noted.note(
                 "U03",
                 packets=0 if number else scattered.packets,
+                frames=() if number else scattered.frames,
                 detail=f"{_flow_text(flow)}: {packets_text(flow.packets)}",
                 display_filter=_flow_filter(flow),
             )

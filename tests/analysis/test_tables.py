@@ -315,6 +315,22 @@ def test_merged_repeats_add_up_and_name_the_first_frames_of_all():
         )
 
 
+def test_merged_flows_whose_source_port_keeps_changing_name_the_first_change_of_all():
+    rows = [Row(tunnels=(Tunnel(source_port=port),)) for port in range(20)]
+    for one, two in zip(implementations(), implementations(), strict=True):
+        one.update(*batch(rows, frame=50), 1)
+        assert one.scattered(3).flows == 0  # too few packets to tell
+        # Here the flow is the second one that is met, so kernels give it another number.
+        steady = Row(inner=(4, 9, 9, 6, 9, 9), tunnels=(Tunnel(),))
+        two.update(*batch([steady, *rows], frame=7), 0)
+        one.merge(two)
+        found = one.scattered(3)
+        assert (found.flows, found.packets, found.frames) == (1, 40, [(0, 9)])
+        one.merge(one)
+        found = one.scattered(3)
+        assert (found.flows, found.packets, found.frames) == (1, 80, [(0, 9)])
+
+
 def test_rows_not_kept_leave_no_trace():
     hidden = Row(
         keep=0, findings=1, stop=1, stop_layer=9, tcp_flags=2,

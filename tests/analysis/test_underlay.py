@@ -150,6 +150,8 @@ def test_a_flow_whose_source_port_keeps_changing(tmp_path):
     frames = [vxlan(inner(15008), source_port=50000 + n % 4) for n in range(SCATTERED_PACKETS)]
     found = findings(tmp_path, *frames)
     assert found["U03"].packets == SCATTERED_PACKETS
+    # The first one with another port than the one before.
+    assert [at.frame for at in found["U03"].frames] == [2]
     assert found["U03"].details == (
         f"VNI 7, tcp 192.168.0.1:1000 > 192.168.0.2:15008: {SCATTERED_PACKETS} packets",
     )
