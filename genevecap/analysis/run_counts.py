@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from ..ambient import RedirectSign
 from .ambient_mode import ambient_summary
 from .findings.noted import Noted
+from .health.counts import NodeLocalSyns
 from .inputs import Batch, Inputs
 from .partial_checksums import PartialChecksums
 from .redirects import SynSightings
@@ -32,10 +33,12 @@ class RunCounts:
         self.tables = summary_tables()
         self._syns = SynSightings()
         self._syn_checksums = PartialChecksums()
+        self._node_local = NodeLocalSyns()
         self._replays = make_replays()
         self._hidden: list[tuple[int, int]] = []
         self._told: list[Callable[[Noted], None]] = [
             self._syn_checksums.note,
+            self._node_local.note,
             partial(note_replays, self._replays),
             self._note_hidden,
         ]
@@ -60,6 +63,7 @@ class RunCounts:
         if syns:
             self._syns.update(frames, decoded, syns)
             self._syn_checksums.update(frames, decoded, syns, capture)
+            self._node_local.update(frames, decoded, syns, capture)
         return syns
 
     @cached_property

@@ -333,6 +333,7 @@ def test_probes_are_told_apart_wherever_they_are_seen(tmp_path):
     (finding,) = inspect(specs_of(path)).findings
     assert (finding.code, finding.packets) == ("A09", 12)
     assert finding.details == (f"169.254.7.127 > {SERVER}:8080",)
+    assert [at.frame for at in finding.frames] == [1, 2]  # the SYN, at both
     assert found_in(path)["A09"] == finding
 
 
