@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Variants of a recorded set that take evidence away: `blanked` and `short`.
+"""Variants of a recorded set that take evidence away: `blanked`, `short` and `headers`.
 
 blanked: the payload of every TCP segment but those of port 15008 is zeroed, so that equal content
 says nothing; lengths, times and HBONE's record headers stay.
 short: every frame is cut to 96 octets, as `tcpdump -s 96` does.
+headers: cut to 68, as old versions of tcpdump did unasked: TCP's headers, and of TLS nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ Change = Callable[[int, bytes], bytes]
 
 HBONE_PORT = 15008
 SHORT_BYTES = 96
+HEADERS_BYTES = 68
 
 _ENHANCED_PACKET = 6
 _EPB = struct.Struct("<IIIIIII")
@@ -32,11 +34,11 @@ _PCAP_RECORD = struct.Struct("<IIII")
 
 
 def write(source: Path, target: Path, variant: str) -> None:
-    """Write a variant of a capture, uncompressed; `variant` is blanked or short."""
+    """Write a variant of a capture, uncompressed; `variant` is one of those above."""
     octets = source.read_bytes()
     if source.suffix == ".gz":
         octets = gzip.decompress(octets)
-    change = {"blanked": _blanked(source), "short": _short}[variant]
+    change = {"blanked": _blanked(source), "short": _short, "headers": _headers}[variant]
     if octets[:4] == b"\x0a\x0d\x0d\x0a":
         target.write_bytes(_pcapng(octets, change))
     else:
@@ -45,6 +47,10 @@ def write(source: Path, target: Path, variant: str) -> None:
 
 def _short(_frame: int, octets: bytes) -> bytes:
     return octets[:SHORT_BYTES]
+
+
+def _headers(_frame: int, octets: bytes) -> bytes:
+    return octets[:HEADERS_BYTES]
 
 
 def _blanked(source: Path) -> Change:

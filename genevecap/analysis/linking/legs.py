@@ -25,8 +25,9 @@ from ..connections import Endpoint, Half
 from ..grouping import Connection
 from ..points.roles import PointRole
 from ..rows import Array
-from .events import HboneRecords, LegEvents, Message, RecordColumns, no_records
+from .events import HboneRecords, LegEvents, Message, RecordColumns
 from .likeness import LegContent, StreamContent
+from .segments import segments_as_records
 
 Correction = Callable[[int, Array], Array]
 """From (point index, times by its host's clock) to the times on the common clock."""
@@ -355,7 +356,7 @@ class Views:
         most = max((count for _, count in readable), default=0)
         good = [half for half, count in readable if count and count * 10 >= most * 9]
         if not good:
-            return no_records()
+            return segments_as_records([side[p] for p in points if p in side], self._correct)
         client, server = self._table(good[0]), self._table(good[-1])
         _, a, b = np.intersect1d(
             client[:, 2], server[:, 2], assume_unique=True, return_indices=True

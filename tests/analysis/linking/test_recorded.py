@@ -69,6 +69,18 @@ def test_links_are_right_and_honest(folder, variant, tmp_path):
         assert found.inbound.share() >= STORM_SHARE
 
 
+@pytest.mark.parametrize("name", [*ORDINARY, STORM, "iptables-geneve"])
+def test_headers_alone_link_too(name, tmp_path):
+    """Of HBONE its segments were captured, and not one TLS record header."""
+    folder = recorded_set(name)
+    found = compare(write_variant(folder, tmp_path, "headers"), folder)
+    assert found.hbone.share() >= 0.98
+    assert found.inbound.share() >= (STORM_SHARE if name == STORM else 0.96)
+    for score in (found.hbone, found.inbound):
+        assert not score.sure_wrong
+        assert score.in_candidates >= 0.97 * score.total
+
+
 def test_kinds_and_outcomes_are_those_of_the_truth(folder, tmp_path):
     found = compare(write_variant(folder, tmp_path, "full"), folder)
     assert found.kinds == []
