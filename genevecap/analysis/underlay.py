@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from heapq import nsmallest
 
 from ..addresses import address_text, endpoint_text
@@ -39,13 +40,14 @@ def note_underlay(
     tunnels: of the tables, largest first.  redirect_vnis: of tunnels that never leave a node.
     """
     crossing = [t for t in tunnels if _crosses(t, redirect_vnis)]
+    filters = _TunnelFilters(tunnels)
     hidden = _hidden_packets(tables)
     protected = list(_protected_flows(tables)) if hidden else []
     _note_protected(noted, hidden, protected)
-    _note_plain(noted, crossing, protected)
-    _note_paths(noted, tables, crossing)
+    _note_plain(noted, crossing, protected, filters)
+    _note_paths(noted, tables, crossing, filters)
     _note_moves(noted, tables, redirect_vnis)
-    _note_repeats(noted, tables)
+    _note_repeats(noted, tables, filters)
 
 
 def _crosses(t: TunnelCount, redirect_vnis: frozenset[int]) -> bool:
@@ -106,7 +108,10 @@ def _layer_of(flow: FlowCount) -> str:
 
 
 def _note_plain(
-    noted: Noted, tunnels: Sequence[TunnelCount], protected: Sequence[FlowCount]
+    noted: Noted,
+    tunnels: Sequence[TunnelCount],
+    protected: Sequence[FlowCount],
+    filters: _TunnelFilters,
 ) -> None:
     """Note U01 for tunnels that anyone on the way can read something in."""
     encrypted = Counter[_Pair]()
@@ -120,16 +125,25 @@ def _note_plain(
         if t.services & READABLE and not (encrypted and encrypted[_pair(t)] >= t.packets)
     ]
     _note_tunnels(
-        noted, "U01", plain, lambda t: f"{', '.join(names(t.services & READABLE))} readable"
+        noted,
+        "U01",
+        plain,
+        lambda t: f"{', '.join(names(t.services & READABLE))} readable",
+        filters,
     )
 
 
 def _note_tunnels(
-    noted: Noted, code: str, tunnels: Sequence[TunnelCount], text: Callable[[TunnelCount], str]
+    noted: Noted,
+    code: str,
+    tunnels: Sequence[TunnelCount],
+    text: Callable[[TunnelCount], str],
+    filters: _TunnelFilters,
 ) -> None:
     """Note a finding about tunnels, with the first of them by name: there may be very many."""
+    filter_of = filters.of(tunnels)
     for number, t in enumerate(tunnels[:MAX_DETAILS]):
-        detail, display_filter = f"{_tunnel_text(t)}: {text(t)}", _tunnel_filter(t)
+        detail, display_filter = f"{_tunnel_text(t)}: {text(t)}", filter_of(t)
         if number:
             noted.note(code, packets=0, detail=detail, display_filter=display_filter)
         else:
@@ -146,7 +160,12 @@ def _note_tunnels(
 # --- paths -------------------------------------------------------------------------------------
 
 
-def _note_paths(noted: Noted, tables: SummaryTables, tunnels: Sequence[TunnelCount]) -> None:
+def _note_paths(
+    noted: Noted,
+    tables: SummaryTables,
+    tunnels: Sequence[TunnelCount],
+    filters: _TunnelFilters,
+) -> None:
     """Note U03 and U04: source ports that change too often, and that never change."""
     scattered = tables.scattered(MAX_DETAILS)
     if scattered.flows:
@@ -164,7 +183,11 @@ def _note_paths(noted: Noted, tables: SummaryTables, tunnels: Sequence[TunnelCou
         if t.least_source_port == t.most_source_port >= 0 and t.inner_flows >= LEAST_FLOWS
     ]
     _note_tunnels(
-        noted, "U04", lonely, lambda t: f"{t.inner_flows} flows from port {t.most_source_port}"
+        noted,
+        "U04",
+        lonely,
+        lambda t: f"{t.inner_flows} flows from port {t.most_source_port}",
+        filters,
     )
 
 
@@ -182,16 +205,17 @@ def _note_moves(noted: Noted, tables: SummaryTables, redirect_vnis: frozenset[in
             )
 
 
-def _note_repeats(noted: Noted, tables: SummaryTables) -> None:
+def _note_repeats(noted: Noted, tables: SummaryTables, filters: _TunnelFilters) -> None:
     """Note U07: packets that were there before, most of them first."""
     found = sorted(tables.repeats(), key=lambda repeat: (-repeat.packets, repeat.frames))
+    filter_of = filters.of(repeat.tunnel for repeat in found)
     for number, (t, packets, _) in enumerate(found[:MAX_DETAILS]):
         noted.note(
             "U07",
             packets=0 if number else sum(each.packets for each in found),
             frames=() if number else [place for each in found for place in each.frames],
             detail=f"{_tunnel_text(t)}: {packets_text(packets)}",
-            display_filter=_tunnel_filter(t),
+            display_filter=filter_of(t),
             more=0 if number else max(len(found) - MAX_DETAILS, 0),
         )
 
@@ -220,10 +244,35 @@ def _tunnel_text(t: TunnelCount) -> str:
     return f"{TUNNEL_NAMES[t.kind]}{vni}, {_ends(t)}"
 
 
-def _tunnel_filter(t: TunnelCount) -> str:
-    ip = "ip" if t.version == 4 else "ipv6"
-    ends = f"{ip}.src == {_source(t)} && {ip}.dst == {_destination(t)}"
-    return ends if t.port < 0 else f"{ends} && udp.dstport == {t.port}"
+class _TunnelFilters:
+    """Wireshark's filters for tunnels: by their ends and port, and by VNI only where that tells.
+
+    The source port of Geneve may be one that Wireshark knows as something else, and then it shows
+    no VNI.
+    """
+
+    def __init__(self, tunnels: Sequence[TunnelCount]) -> None:
+        self._tunnels = tunnels
+
+    @cached_property
+    def _all(self) -> Counter[tuple[_Pair, int]]:
+        return Counter((_pair(t), t.port) for t in self._tunnels)
+
+    def of(self, meant: Iterable[TunnelCount]) -> Callable[[TunnelCount], str]:
+        """Return what gives the filter for each of the tunnels that are meant, and no others."""
+        known = Counter((_pair(t), t.port) for t in meant)
+        mixed = {place for place, tunnels in known.items() if self._all[place] > tunnels}
+
+        def one(t: TunnelCount) -> str:
+            ip = "ip" if t.version == 4 else "ipv6"
+            parts = [f"{ip}.src == {_source(t)}", f"{ip}.dst == {_destination(t)}"]
+            if t.port >= 0:
+                parts.append(f"udp.dstport == {t.port}")
+            if t.vni >= 0 and (_pair(t), t.port) in mixed:
+                parts.append(_vni_filter(t.vni))
+            return " && ".join(parts)
+
+        return one
 
 
 def _moves_filter(move: Move) -> str:

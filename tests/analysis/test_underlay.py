@@ -68,10 +68,17 @@ def test_plain_tunnels_say_what_was_readable(tmp_path):
     )
     assert found["U01"].packets == 3
     assert [each.frame for each in found["U01"].frames] == [1, 3]
+    # Only where the same hosts have tunnels that are not meant, the VNI tells them apart.
+    vni = "(geneve.vni == 7 || vxlan.vni == 7)"
     assert found["U01"].display_filter == (
-        f"(ip.src == {A} && ip.dst == {B} && udp.dstport == 4789) || "
+        f"(ip.src == {A} && ip.dst == {B} && udp.dstport == 4789 && {vni}) || "
         f"(ip.src == {B} && ip.dst == {A} && udp.dstport == 4789)"
     )
+
+
+def test_one_filter_for_all_tunnels_of_two_hosts(tmp_path):
+    found = findings(tmp_path, *(vxlan(inner(9000), vni=vni) for vni in range(20)))
+    assert found["U01"].display_filter == f"ip.src == {A} && ip.dst == {B} && udp.dstport == 4789"
 
 
 @pytest.mark.parametrize("port", [15008, 443, 22, 6443])
