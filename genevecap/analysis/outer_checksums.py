@@ -4,13 +4,12 @@
 Every octet has to be added up, so this is done only where it is asked for.  A checksum that is only
 begun (left to the network card) is not wrong.  Neither is one over an inner packet whose own
 checksum is only begun: Linux computes the outer one as if the inner were finished already (local
-checksum offload), so that both come right together.  So a frame is judged where it holds one
-tunnel, was captured whole, is no fragment, and has an inner checksum that is right.
+checksum offload), so that both come right together.  So a checksum is judged where its datagram was
+captured whole and is no fragment, and where all checksums inside are right, those of other tunnels
+too.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 from ..columns import DecodedBatch, FrameBatch, TunnelKind
 from ..decode.checksums import is_partial, ones_sum, pseudo_sum
@@ -44,15 +43,14 @@ class OuterChecksums:
         self._frames: dict[str, list[tuple[int, int]]] = {}
 
     def update(self, frames: FrameBatch, decoded: DecodedBatch, capture: int) -> None:
-        """Look at the rows that `keep` and hold one tunnel."""
-        for i, t in _single_tunnels(decoded):
-            code = _CODES.get(decoded.tunnels.kind[t])
-            if code is None:
+        """Look at the rows that `keep` and hold a tunnel."""
+        for i in range(decoded.count):
+            if not decoded.keep[i] or not decoded.tunnel_count[i]:
                 continue
             row = decoded.first + i
             begin = frames.offset[row]
             data = frames.buffer[begin : begin + frames.captured_bytes[row]]
-            if _is_outer_wrong(data, decoded, t) and _is_inner_right(data, decoded, i):
+            for code in _wrong_ones(data, decoded, i):
                 self._packets[code] = self._packets.get(code, 0) + 1
                 first = self._frames.setdefault(code, [])
                 if len(first) < FIRST_FRAMES:
@@ -64,29 +62,46 @@ class OuterChecksums:
             noted.note(code, packets=packets, frames=self._frames[code])
 
 
-def _single_tunnels(d: DecodedBatch) -> Iterator[tuple[int, int]]:
-    """Yield row and tunnel row of the kept frames that hold one tunnel."""
-    for i in range(d.count):
-        if d.keep[i] and d.tunnel_count[i] == 1:
-            yield i, d.tunnel_start[i]
+def _wrong_ones(data: bytearray, d: DecodedBatch, i: int) -> set[str]:
+    """Return the findings about a frame, judged from the innermost tunnel to the outermost."""
+    found = set()
+    start = d.tunnel_start[i]
+    for t in reversed(range(start, start + d.tunnel_count[i])):
+        if d.tunnels.destination_port[t] < 0:
+            continue  # there is no UDP
+        is_right = _is_outer_right(data, d, t)
+        if is_right:
+            continue
+        code = _CODES.get(d.tunnels.kind[t])
+        if code is not None and is_right is False and _is_inner_right(data, d, i):
+            found.add(code)
+        break  # what is around it may be right only when this one is
+    return found
 
 
 def _number(data: bytearray, at: int) -> int:
     return data[at] << 8 | data[at + 1]
 
 
-def _is_outer_wrong(data: bytearray, d: DecodedBatch, t: int) -> bool:
-    """Tell whether the UDP checksum around a tunnel header is there, finished, and wrong."""
+def _is_outer_right(data: bytearray, d: DecodedBatch, t: int) -> bool | None:
+    """Tell whether the UDP checksum around a tunnel header is right, or not there.
+
+    None where that cannot be told: it is not finished, or not all of the datagram is here.
+    """
     version, ip = d.tunnels.version[t], d.tunnels.ip_offset[t]
     udp = d.tunnels.header_offset[t] - _UDP_BYTES
     length, field = _number(data, udp + _UDP_LENGTH), _number(data, udp + _UDP_CHECKSUM)
+    if not field:
+        return True
     is_whole = length >= _UDP_BYTES and udp + length <= len(data)
-    if not field or not is_whole or not _is_plain(data, version, ip, udp):
-        return False
+    if not is_whole or not _is_plain(data, version, ip, udp):
+        return None
     first, last = _ADDRESSES[version]
     pseudo = pseudo_sum(data[ip + first : ip + last], UDP, length)
     datagram = data[udp : udp + length]
-    return (pseudo + ones_sum(datagram)) % 0xFFFF != 0 and not is_partial(field, pseudo, datagram)
+    if is_partial(field, pseudo, datagram):
+        return None
+    return (pseudo + ones_sum(datagram)) % 0xFFFF == 0
 
 
 def _is_plain(data: bytearray, version: int, ip: int, udp: int) -> bool:

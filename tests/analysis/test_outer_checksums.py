@@ -91,6 +91,26 @@ def test_a_checksum_over_an_unfinished_one_is_not_judged(code, tmp_path):
 
 
 @BOTH
+def test_every_tunnel_is_judged_where_all_that_is_inside_is_right(code, tmp_path):
+    nested = [
+        tunnel(code, outside, 4, tunnel("V05", inside, 6, inner(innermost)))
+        for outside in ("right", "wrong")
+        for inside in ("right", "none", "partial")
+        for innermost in ("right", "partial")
+    ]
+    assert wrong_frames(tmp_path, code, *nested) == [7, 9]
+    in_gre = p.ethernet(p.ipv4(p.gre(tunnel(code, "wrong")[14:]), 47))
+    assert wrong_frames(tmp_path, code, in_gre, tunnel(code, "right", 6, in_gre)) == [1, 2]
+
+
+def test_a_wrong_one_inside_is_counted_and_what_is_around_it_is_not_judged(tmp_path):
+    bad = tunnel("V05", "wrong")
+    assert wrong_frames(tmp_path, "V05", *(tunnel("G20", kind, 4, bad) for kind in KINDS)) == [
+        1, 2, 3, 4,
+    ]  # fmt: skip
+
+
+@BOTH
 def test_neither_fragments_nor_cut_packets_are_judged(code, tmp_path):
     assert wrong_frames(tmp_path, code, tunnel(code, "wrong", flags=1)) == []
     whole = tunnel(code, "wrong")

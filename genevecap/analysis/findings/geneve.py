@@ -258,8 +258,9 @@ class GeneveWrongChecksum(Rule):
     explanation = (
         "A receiver drops such a packet without a word, unless its card is told not to look. "
         "Looked for with --checksums only. Not judged are checksums that are left to the "
-        "network card, packets that were not captured whole, fragments, and packets whose "
-        "inner checksum is not right either."
+        "network card, packets that were not captured whole, fragments, and packets with "
+        "another checksum inside that is not right either. Wireshark looks where its preference "
+        "`udp.check_checksum` is on."
     )
     remedy = (
         "Look at what changes packets on the way (a load balancer, a faulty card), and switch "

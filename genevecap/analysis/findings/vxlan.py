@@ -77,8 +77,9 @@ class VxlanWrongChecksum(Rule):
         "The checksum should be 0; one that is not must be right over IP addresses, UDP, "
         "VXLAN and the whole inner frame, or the receiver drops the packet. Looked for with "
         "--checksums only. Not judged are checksums that are left to the network card, "
-        "packets that were not captured whole, fragments, and packets whose inner checksum is "
-        "not right either."
+        "packets that were not captured whole, fragments, and packets with another checksum "
+        "inside that is not right either. Wireshark looks where its preference "
+        "`udp.check_checksum` is on."
     )
     remedy = "Send without checksum, or look at what changes packets on the way."
     source = "RFC 7348 section 5"
