@@ -402,14 +402,15 @@ class KernelTables:
     ) -> cython.int:
         """Note that a packet of this flow is in another tunnel than the one before.
 
-        row: in the tunnel table.
+        row: in the tunnel table.  Which tunnel a flow is in, and from which port that comes, is
+        said of the outermost: the others are there besides.
         """
         c: cython.pointer(TunnelColumns) = cython.address(self.columns.tunnels)
         e: cython.pointer(TunnelRow) = tunnel_row(cython.address(self.tunnels_), tunnel)
         before: uint64_t = f.ports >> PORT_SHIFT
         is_new: cython.int = self.inner_flows.is_new(cython.address(self.flows_), tunnel, flow)
         e.inner_flows += is_new
-        if before:
+        if before and c.depth[row] == 0:
             note_move(
                 self.moves_,
                 cython.address(self.tunnels_),
@@ -419,8 +420,9 @@ class KernelTables:
                 self.capture,
                 self.frame,
             )
-        f.ports = (f.ports & PORT_BITS) | ((tunnel + 1) << PORT_SHIFT)
-        set_last_port(f, cython.cast(uint16_t, c.source_port[row]))
+        if c.depth[row] == 0:
+            f.ports = (f.ports & PORT_BITS) | ((tunnel + 1) << PORT_SHIFT)
+            set_last_port(f, cython.cast(uint16_t, c.source_port[row]))
         # Else the flow is that of the header that carries the tunnel.
         if c.header_offset[row] <= self.columns.rows.inner_offset[c.row[row]]:
             e.services |= service_of(f.kind & 0xFF, f.ports >> 17 & ONE_PORT, f.ports & ONE_PORT)

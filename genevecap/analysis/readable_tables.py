@@ -166,6 +166,7 @@ class ReadableTables:
     ) -> None:
         """Note in which tunnel the packet of a flow is, and from which source port it came.
 
+        Which tunnel that is, is said of the outermost: the others are there besides.
         is_inside: the flow is what the tunnel carries, not the header that carries the tunnel.
         """
         tunnel_key, tunnel = inside
@@ -178,9 +179,10 @@ class ReadableTables:
                 flow.changes = min(flow.changes + 1, MOST_CHANGES)
             return
         pair = (tunnel_key, key[1:])  # without its VNI: a 5-tuple
-        if flow.tunnel_key is not None:
-            self._note_move(flow.tunnel_key, tunnel_key, place, again=pair in self._inside)
-        flow.tunnel, flow.tunnel_key, flow.source_port = tunnel, tunnel_key, port
+        if not tunnel_key[8]:
+            if flow.tunnel_key is not None:
+                self._note_move(flow.tunnel_key, tunnel_key, place, again=pair in self._inside)
+            flow.tunnel, flow.tunnel_key, flow.source_port = tunnel, tunnel_key, port
         if is_inside:
             tunnel.services |= service_of(*key[6:9])
         if pair not in self._inside:

@@ -197,6 +197,19 @@ def test_one_flow_has_one_source_port(tmp_path):
     assert findings(tmp_path, *[vxlan(inner(15008))] * 100) == {}
 
 
+def test_of_nested_tunnels_the_outermost_is_looked_at(tmp_path):
+    numbers = range(SCATTERED_PACKETS)
+    outside = [vxlan(geneve(inner(15008)), source_port=50000 + n) for n in numbers]
+    found = findings(tmp_path, *outside)
+    assert list(found) == ["U03"]
+    assert (found["U03"].packets, found["U03"].frames[0].frame) == (SCATTERED_PACKETS, 2)
+    inside = [vxlan(geneve(inner(15008), source_port=50000 + n)) for n in numbers]
+    assert findings(tmp_path, *inside) == {}
+    found = findings(tmp_path, *(vxlan(geneve(inner(15008)), source=each) for each in (A, C, A)))
+    assert list(found) == ["U05"]
+    assert found["U05"].packets == 2
+
+
 # --- U05: endpoints ------------------------------------------------------------------------------
 
 

@@ -53,7 +53,7 @@ class ScatteredFlow(Rule):
         "keeps changing takes several paths and arrives out of order, which TCP takes for "
         "loss. Counted are flows of at least 32 packets in which every fourth packet or more "
         "has another port than the one before; a port that changes now and then is Linux "
-        "choosing another path after a timeout."
+        "choosing another path after a timeout. Of tunnels in tunnels the outermost is looked at."
     )
     remedy = "Check how the sender makes the source port: it should be a hash of the inner headers."
     source = "RFC 8926 section 3.3, RFC 7348 section 5"
@@ -92,7 +92,8 @@ class MovingFlow(Rule):
         "one endpoint, then from another, then from the first again: an address that is used "
         "twice, a loop, or two endpoints that both believe to be responsible. A workload that "
         "moves does so once, and a packet that is passed on from endpoint to endpoint is not "
-        "counted. Counted are packets from another endpoint than the packet before."
+        "counted. Counted are packets from another endpoint than the packet before; of tunnels "
+        "in tunnels the outermost is looked at."
     )
     remedy = (
         "Look at which of the two endpoints the address belongs to, and for the same address "
