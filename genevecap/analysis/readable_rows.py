@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ..columns import NO_TIME, DecodedBatch, Finding, TunnelKind
-from .tables import DYNAMIC_PORTS, SCATTERED_PACKETS, VXLAN_PORT, TunnelCount
+from .tables import DYNAMIC_PORTS, FIRST_FRAMES, SCATTERED_PACKETS, VXLAN_PORT, TunnelCount
 
 _VXLAN = int(TunnelKind.VXLAN)
 _V03 = int(Finding.V03)
@@ -16,6 +17,10 @@ Key = tuple[int, int, int, int, int, int, int, int, int]
 OptionKey = tuple[int, int, int]
 FiveTuple = tuple[int, ...]
 End = tuple[int, int, int]
+Noted = tuple[list[int], list[tuple[int, int]]]
+"""How many, in a list of one, and the first frames as (capture, frame)."""
+
+_Place = TypeVar("_Place")
 
 
 @dataclass(slots=True)
@@ -122,3 +127,11 @@ def unusual_ports(d: DecodedBatch, t: int) -> int:
 def tunnel_order(tunnel: TunnelCount) -> tuple[int, ...]:
     """Return the sorting key of `tunnels`."""
     return (-tunnel.packets, -tunnel.wire_bytes, *tunnel[:9])
+
+
+def add_noted(mine: dict[_Place, Noted], others: dict[_Place, Noted]) -> None:
+    """Add up what two tables noted; the first frames are the lowest of both."""
+    for place, (count, first) in others.items():
+        total, frames = mine.setdefault(place, ([0], []))
+        total[0] += count[0]
+        frames[:] = sorted(set(frames) | set(first))[:FIRST_FRAMES]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from itertools import compress
-from typing import Self, TypeVar
+from typing import Self
 
 from ..capture.linktypes import LINUX_SLL
 from ..columns import NO_TIME, DecodedBatch, Finding, FrameBatch, Stop
@@ -16,8 +16,10 @@ from .readable_rows import (
     FiveTuple,
     Flow,
     Key,
+    Noted,
     OptionKey,
     Tunnel,
+    add_noted,
     is_scattered,
     tunnel_count,
     tunnel_key,
@@ -46,10 +48,6 @@ from .tables import (
     flow_order,
 )
 
-_Place = TypeVar("_Place")
-_Noted = tuple[list[int], list[tuple[int, int]]]
-"""How many, in a list of one, and the first frames as (capture, frame)."""
-
 _COMPLETE = int(Stop.COMPLETE)
 _TRUNCATED = int(Stop.TRUNCATED)
 _C03 = int(Finding.C03)
@@ -68,14 +66,14 @@ class ReadableTables:
         self._inside: set[tuple[Key, FiveTuple]] = set()
         self._options: dict[OptionKey, list[int]] = {}
         self._stops: Counter[tuple[int, int]] = Counter()
-        self._findings: dict[int, _Noted] = {}
+        self._findings: dict[int, Noted] = {}
         self._latest: dict[int, int] = {}
         self._hidden = array("q")
         self._changed: dict[Key, tuple[int, int]] = {}
         """Where the source port of a flow's tunnel changed first."""
         self._moves: dict[tuple[Key, Key], list[int]] = {}
         self._recent = RecentPackets()
-        self._repeats: dict[tuple[Key, int], _Noted] = {}
+        self._repeats: dict[tuple[Key, int], Noted] = {}
 
     def update(self, frames: FrameBatch, decoded: DecodedBatch, capture: int) -> array[int]:
         """See `SummaryTables`."""
@@ -288,8 +286,8 @@ class ReadableTables:
             ours[0] += counts[0]
             ours[1] += counts[1]
         self._stops.update(other._stops)
-        _add_noted(self._findings, other._findings)
-        _add_noted(self._repeats, other._repeats)
+        add_noted(self._findings, other._findings)
+        add_noted(self._repeats, other._repeats)
         for key, place in other._changed.items():
             if key in self._changed or len(self._changed) < MOST_CHANGED:
                 self._changed[key] = min(place, self._changed.get(key, place))
@@ -392,11 +390,3 @@ class ReadableTables:
             FindingCount(bit, count[0], tuple(first))
             for bit, (count, first) in sorted(self._findings.items())
         ]
-
-
-def _add_noted(mine: dict[_Place, _Noted], others: dict[_Place, _Noted]) -> None:
-    """Add up what two tables noted; the first frames are the lowest of both."""
-    for place, (count, first) in others.items():
-        total, frames = mine.setdefault(place, ([0], []))
-        total[0] += count[0]
-        frames[:] = sorted(set(frames) | set(first))[:FIRST_FRAMES]
