@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 
 from ...addresses import address_text, endpoint_text
 from ...ambient import HBONE_PORT
+from ...ambient.iptables_geneve import INBOUND_VNI, OUTBOUND_VNI
 from ...capture.linktypes import LINUX_SLL
 from ...capture.roles import Role
-from ...columns import DecodedBatch, FrameBatch
+from ...columns import DecodedBatch, FrameBatch, TunnelKind
 from ..findings.noted import Noted
 from ..services import TCP
 from ..tables import FIRST_FRAMES, FlowCount, SummaryTables
@@ -26,6 +27,12 @@ _MOST_CLIENTS = 100_000
 _MOST_FLOWS = 100_000
 _BLIND = frozenset({Role.ISTIOIN, Role.ISTIOOUT, Role.PISTIOIN, Role.PISTIOOUT})
 """In Istio's tunnel there are no answers, nor anything but SYNs."""
+
+_GENEVE = int(TunnelKind.GENEVE)
+_ISTIO_VNIS = frozenset({INBOUND_VNI, OUTBOUND_VNI})
+
+_Way = tuple[int, int]
+"""Where the outermost tunnel ends, 0 without one: what is flooded goes to many ends at once."""
 
 _Ends = tuple[int, int, int, int, int, int]
 """IP version, source, destination (two halves each), source port."""
@@ -37,8 +44,8 @@ class _Syns:
 
     sightings: int = 0
     """At all points, tunnels included."""
-    attempts: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """Outside tunnels, by point and sequence number."""
+    attempts: Counter[tuple[int, _Way, int]] = field(default_factory=Counter)
+    """Outside Istio's tunnels, by point, way and sequence number."""
     frames: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -63,8 +70,9 @@ class HboneSyns:
             syns.sightings += 1
             if len(syns.frames) < FIRST_FRAMES:
                 syns.frames.append((capture, frames.frame[d.first + i]))
-            if not d.tunnel_count[i] and frames.link_types[point] != LINUX_SLL:
-                syns.attempts[point, d.tcp_sequence[i]] += 1
+            way = _way(d, i)
+            if way is not None and frames.link_types[point] != LINUX_SLL:
+                syns.attempts[point, way, d.tcp_sequence[i]] += 1
 
     def note(self, noted: Noted, tables: SummaryTables, roles: Sequence[Role]) -> None:
         """Note A03; roles: by point index."""
@@ -92,9 +100,20 @@ class HboneSyns:
             )
 
 
+def _way(d: DecodedBatch, i: int) -> _Way | None:
+    """Return by which tunnel a packet goes; None for Istio's own."""
+    start = d.tunnel_start[i]
+    for t in range(start, start + d.tunnel_count[i]):
+        if d.tunnels.kind[t] == _GENEVE and d.tunnels.vni[t] in _ISTIO_VNIS:
+            return None
+    if not d.tunnel_count[i]:
+        return 0, 0
+    return d.tunnels.destination_hi[start], d.tunnels.destination_lo[start]
+
+
 def _most(syns: _Syns, blind: Collection[int]) -> int:
     """Return how many SYNs of one attempt the point showed that shows most."""
-    counts = (n for (point, _), n in syns.attempts.items() if point not in blind)
+    counts = (n for (point, *_), n in syns.attempts.items() if point not in blind)
     return max(counts, default=0)
 
 

@@ -102,6 +102,21 @@ def test_tunnels_say_nothing_by_themselves(path):
     assert "A03" not in found_in(path, pcap(*OTHER, tunnelled[0], *outside, segment(ACK)))
 
 
+def test_an_underlays_tunnel_is_a_way_like_any_other(path):
+    def in_vxlan(frame, destination="172.18.0.3"):
+        datagram = p.udp(p.vxlan(frame, 1), 50000, 4789)
+        return p.ethernet(p.ipv4(datagram, 17, "172.18.0.2", destination))
+
+    other = [in_vxlan(frame) for frame in OTHER]
+    found = found_in(path, pcap(*other, *[in_vxlan(segment())] * 3))
+    assert found["A03"].packets == 3
+    assert [each.frame for each in found["A03"].frames] == [4, 5, 6]
+    # One SYN that is flooded to all ends of a VNI was sent once.
+    flooded = [in_vxlan(segment(), f"172.18.0.{n}") for n in (3, 4, 5)]
+    assert "A03" not in found_in(path, pcap(*other, *flooded))
+    assert found_in(path, pcap(*other, *flooded * 2))["A03"].packets == 2
+
+
 def test_ipv6(path):
     def six(flags, source, destination, *ports):
         octets = p.tcp(b"", *ports, flags=flags)
