@@ -51,16 +51,30 @@ class Handshake:
 def handshake_of(connection: Connection) -> Handshake:
     """Return what the handshake of a connection to port 15008 shows, at the points that saw it."""
     forward, reverse = connection.forward.values(), connection.reverse.values()
-    first = _longest(
-        half for half in forward if half.isn is not None or _opening(half)[:1] == b"\x16"
-    )
-    hello = client_hello(first)
+    hello = client_hello(_first_octets(connection))
     answer = server_hello(_longest(reverse))
     return Handshake(
         client=hello,
         server=answer,
         client_certificate=_client_certificate(forward, hello, answer),
-        is_tls=_begins_tls(first) if len(first) >= HEADER_BYTES else None,
+        is_tls=is_tls(connection),
+    )
+
+
+def is_tls(connection: Connection) -> bool | None:
+    """Tell whether the client's first octets begin a TLS record; None where they were not seen."""
+    first = _first_octets(connection)
+    if len(first) < HEADER_BYTES:
+        return None
+    return CHANGE_CIPHER_SPEC <= first[0] <= APPLICATION_DATA and first[1] == 3
+
+
+def _first_octets(connection: Connection) -> bytes:
+    """Return what the client sent first, as far as the point kept it that kept most."""
+    return _longest(
+        half
+        for half in connection.forward.values()
+        if half.isn is not None or _opening(half)[:1] == b"\x16"
     )
 
 
@@ -70,10 +84,6 @@ def _opening(half: Half) -> bytes:
 
 def _longest(halves: Iterable[Half]) -> bytes:
     return max(map(_opening, halves), key=len, default=b"")
-
-
-def _begins_tls(octets: bytes) -> bool:
-    return CHANGE_CIPHER_SPEC <= octets[0] <= APPLICATION_DATA and octets[1] == 3
 
 
 def _client_certificate(

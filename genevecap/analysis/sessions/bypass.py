@@ -16,10 +16,12 @@ from collections.abc import Sequence
 from ...ambient import SNAT_ADDRESSES
 from ...capture.roles import Role
 from ..grouping import Connection
+from ..health.hellos import is_tls
 from ..linking.legs import Leg, endpoint_address
 from ..points.roles import PointRole
 from .draft import text
 from .mesh import Mesh
+from .outcomes import ending
 from .results import BypassSummary
 
 _FRAMES = 5
@@ -35,10 +37,11 @@ def find(
 
     paths: of the captures, as given, by their index.
     """
+    spoken = [leg.connection for leg in mesh.hbone if _is_spoken(leg.connection)]
     clients = {leg.connection.client[:3] for leg in mesh.outbound}
-    clients |= {leg.connection.client[:3] for leg in mesh.hbone}
+    clients |= {connection.client[:3] for connection in spoken}
     clients -= mesh.senders
-    servers = {leg.connection.server[:3] for leg in mesh.hbone}
+    servers = {connection.server[:3] for connection in spoken}
     nodes = {address for role in roles if role.role is Role.UNDERLAY for address in role.addresses}
     result = []
     for index, leg in enumerate(mesh.direct):
@@ -55,6 +58,12 @@ def find(
             continue
         result.append(_summary(connection, paths))
     return result
+
+
+def _is_spoken(connection: Connection) -> bool:
+    """Tell whether a connection to port 15008 was taken, and may carry TLS."""
+    end = ending(connection)
+    return (end.answered or end.went_on) and is_tls(connection) is not False
 
 
 def _is_plain_and_seen(leg: Leg) -> bool:

@@ -283,6 +283,31 @@ def test_what_is_no_bypass(tmp_path, source):
     assert ("A09" in found) == (source == "169.254.7.127")
 
 
+NOT_HBONE = {
+    "refused": lambda talk: talk.up(80, flags=SYN).down(81, flags=RST | ACK),
+    "unanswered": lambda talk: talk.up(80, flags=SYN).up(1080, flags=SYN),
+    "in plain": lambda talk: talk.open(80).up(82, b"GET / HTTP/1.1\r\n\r\n").down(83, b"HTTP/1.1 "),
+}
+
+
+@pytest.mark.parametrize("attempt", NOT_HBONE)
+@pytest.mark.parametrize("server_is_new", [True, False])
+def test_port_15008_alone_makes_no_pod_one_of_the_mesh(tmp_path, attempt, server_is_new):
+    """Only one of the two speaks HBONE, with a third; the other was tried, or tries."""
+    other = "10.244.2.9"
+    known, new = (CLIENT, SERVER) if server_is_new else (SERVER, CLIENT)
+    talks = Talks()
+    for number, (one, two) in enumerate(((known, other), (other, known))):
+        talk = talks.begin((one, 40000 + number), (two, 15008), "ens5")
+        talk.open(number).up(number + 2, hellos.client_hello())
+        talk.down(number + 3, hellos.server_opening())
+    ends = (known, new) if server_is_new else (new, known)
+    NOT_HBONE[attempt](talks.begin((ends[0], 40003), (ends[1], 15008), "ens5"))
+    plain = talks.begin((CLIENT, 41000), (SERVER, 8080), "ens5")
+    plain.open(2000).up(2002, b"GET / HTTP/1.1\r\n\r\n").down(2003, b"HTTP/1.1 200 OK").close(2010)
+    assert "A01" not in found_in(talks.write(tmp_path / "node.pcapng"))
+
+
 @needs_tshark
 def test_ipv6_is_told_apart_and_filtered_too(tmp_path):
     """The twin of 169.254.7.127, HBONE that is blocked, and what goes around the mesh."""
