@@ -19,14 +19,15 @@ class Bypassed(Rule):
     message = "traffic between pods of the mesh goes around ztunnel"
     explanation = (
         "Both pods speak HBONE elsewhere in the capture, but this connection between them was in "
-        "plain sight: it is neither encrypted nor authenticated, and no policy was applied to it."
+        "plain sight: nothing encrypts it but perhaps the application itself, nobody authenticated "
+        "it, and no policy was applied to it."
     )
     remedy = (
         "Look at the redirection in the client's pod or node: the iptables rules and ip rules that "
         "istio-cni makes, and whether the pod was enrolled before the connection was opened."
     )
     source = "istio/istio cni/pkg/iptables/iptables.go (1.21 to 1.31)"
-    display_filter = "tcp && !(tcp.port == 15008) && !tls"
+    display_filter = "tcp && !(tcp.port == 15008)"
 
 
 class LostInZtunnel(Rule):
