@@ -33,6 +33,9 @@ Correction = Callable[[int, Array], Array]
 """From (point index, times by its host's clock) to the times on the common clock."""
 
 _FIRST_CLIENT_PORT = 1024
+_WAIT_NS = 10_000_000_000
+"""How long the server's leg may come after the last packet that was seen of a connection that goes
+on: ztunnel tries for 10 s to open HBONE, as recordings show, while the client waits."""
 _ISTIO_VNIS = frozenset({INBOUND_VNI, OUTBOUND_VNI})
 _LOOPBACK_4 = 127
 _BETWEEN_NODES = frozenset({Role.UNDERLAY, Role.OVERLAY, Role.WIRE})
@@ -310,7 +313,8 @@ class Views:
             down_bytes=down.total if down else None,
             close_up_ns=at(up.fin_ns) if up else None,
             close_down_ns=at(down.fin_ns) if down else None,
-            last_ns=max(self.at(h.point, h.last_ns) for h in (up, down) if h),
+            last_ns=max(self.at(h.point, h.last_ns) for h in (up, down) if h)
+            + (0 if _is_closed(up, down) else _WAIT_NS),
             content=LegContent(up=_content(up), down=_content(down)),
         )
 
@@ -383,6 +387,14 @@ class Views:
         _, first = np.unique(table[:, 2], return_index=True)
         unique: Array = table[first]
         return unique
+
+
+def _is_closed(up: Half | None, down: Half | None) -> bool:
+    """Tell whether a connection was seen to end, so that its last packet was its last."""
+    halves = [half for half in (up, down) if half is not None]
+    if any(half.rst_ns is not None for half in halves):
+        return True
+    return len(halves) == 2 and all(half.fin_ns is not None for half in halves)
 
 
 def _content(half: Half | None) -> StreamContent:

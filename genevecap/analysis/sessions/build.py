@@ -25,6 +25,9 @@ from .waits import all_waits, handshake, waits_of, within
 from .waypoint_times import WaypointTimes
 from .waypoints import Carrier
 
+_WENT_ON = frozenset({"completed", "open", "aborted"})
+"""Outcomes of sessions that reached a server, or may have."""
+
 
 class SessionBuilder:
     """Turns drafts into sessions."""
@@ -90,7 +93,7 @@ class SessionBuilder:
             same_node=self._same_node(draft),
             mode_client=self._modes.of_client(draft.connection),
             mode_server=self._modes.of_server(self._server_connection(draft)),
-            confidence=round(min(draft.confidence, 1.0), 6),
+            confidence=round(min(draft.confidence, 1.0, *(leg.confidence for leg in legs)), 6),
             evidence=tuple(lines),
             legs=tuple(legs),
             timing=self._timing(draft, events, i),
@@ -167,7 +170,7 @@ class SessionBuilder:
         found = self._links.partners.get(i, []) if i is not None else []
         named = [p for p in found if p.probability >= NAMED]
         if draft.inbound is None:
-            if draft.kind in {"hbone", "multi-network"} and named and draft.outcome == "completed":
+            if draft.kind in {"hbone", "multi-network"} and named and draft.outcome in _WENT_ON:
                 yield from self._uncertain_leg(named)
             return
         probability = draft.confidence

@@ -6,14 +6,16 @@ blanked: payload but HBONE's is zeroed, so content says nothing.  short: 96 octe
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from genevecap.analysis.select import Selector, TimeBound
 from tests.conftest import recorded_set
 
-from .truth import VARIANTS, compare, write_variant
+from .truth import VARIANTS, choices, compare, opened_ns, write_variant
 
 SETS = {
     "ztunnel-1.24": "in-pod",
@@ -56,6 +58,8 @@ def test_links_are_right_and_honest(folder, variant, tmp_path):
         assert score.in_candidates >= 0.97 * score.total
     assert found.result.mode == SETS[name]
     assert not found.missing
+    for session in found.result.sessions:  # its confidence: that all of its legs are right
+        assert session.confidence <= min(leg.confidence for leg in session.legs)
     if not found.inbound.total:
         return
     assert found.hbone.share() >= 0.98
@@ -79,6 +83,29 @@ def test_headers_alone_link_too(name, tmp_path):
     for score in (found.hbone, found.inbound):
         assert not score.sure_wrong
         assert score.in_candidates >= 0.97 * score.total
+
+
+def test_sessions_that_go_on_have_candidates(tmp_path):
+    """The capture ends while clients wait for their answers, long after their last packets."""
+    folder = recorded_set(STORM)
+    first_ns = min(
+        opened_ns(flow) for flow in json.loads((folder / "truth.json").read_text())["flows"]
+    )
+    end_ns = first_ns + 300_000_000
+    selector = Selector(until=TimeBound(ns=end_ns, relative=False))
+    found = compare(write_variant(folder, tmp_path, "full"), folder, selector=selector)
+    sessions = {session.client: session for session in found.result.sessions}
+    waiting = [
+        (sessions[flow["conn1"]["client"]], flow["conn3"])
+        for flow in found.truth["flows"]
+        if flow["conn2"]["t_status"] < end_ns
+    ]
+    waiting = [(session, third) for session, third in waiting if session.outcome == "open"]
+    assert len(waiting) > 50
+    for session, third in waiting:
+        named = [row for leg in session.legs if leg.role == "inbound" for row in choices(leg)]
+        assert (third["client"], third["dst"]) in [row[0] for row in named]
+    assert not found.inbound.sure_wrong
 
 
 def test_kinds_and_outcomes_are_those_of_the_truth(folder, tmp_path):

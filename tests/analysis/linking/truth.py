@@ -115,10 +115,10 @@ class Comparison:
     missing: list = field(default_factory=list)
 
 
-def compare(paths, folder, *, keylogs=()):
+def compare(paths, folder, *, keylogs=(), selector=None):
     """Run `flows` on captures of a set and hold it against the set's truth."""
     specs = on_one_clock([CaptureSpec.parse(str(path)) for path in paths])
-    result = flows(specs, helps=Helps(keylogs=tuple(keylogs)))
+    result = flows(specs, selector=selector, helps=Helps(keylogs=tuple(keylogs)))
     truth = json.loads((folder / "truth.json").read_text())
     comparison = Comparison(result, truth)
     sessions = defaultdict(list)
