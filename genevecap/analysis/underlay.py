@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from heapq import nsmallest
 
 from ..addresses import address_text, endpoint_text
 from ..columns import TUNNEL_NAMES, Stop, TunnelKind
 from ..decode.layers import Layer, layer_name, protocol_name
-from .findings.noted import MAX_DETAILS, Noted, packets_text
+from .findings.noted import MAX_DETAILS, MAX_FILTERS, Noted, packets_text
 from .services import ESP, READABLE, UDP, Service, names, service_of
 from .tables import FIRST_FRAMES, FlowCount, Move, SummaryTables, TunnelCount
 
@@ -208,7 +208,7 @@ def _note_moves(noted: Noted, tables: SummaryTables, redirect_vnis: frozenset[in
 def _note_repeats(noted: Noted, tables: SummaryTables, filters: _TunnelFilters) -> None:
     """Note U07: packets that were there before, most of them first."""
     found = sorted(tables.repeats(), key=lambda repeat: (-repeat.packets, repeat.frames))
-    filter_of = filters.of(repeat.tunnel for repeat in found)
+    filter_of = filters.of([repeat.tunnel for repeat in found])
     for number, (t, packets, _) in enumerate(found[:MAX_DETAILS]):
         noted.note(
             "U07",
@@ -258,9 +258,11 @@ class _TunnelFilters:
     def _all(self) -> Counter[tuple[_Pair, int]]:
         return Counter((_pair(t), t.port) for t in self._tunnels)
 
-    def of(self, meant: Iterable[TunnelCount]) -> Callable[[TunnelCount], str]:
+    def of(self, meant: Sequence[TunnelCount]) -> Callable[[TunnelCount], str]:
         """Return what gives the filter for each of the tunnels that are meant, and no others."""
-        known = Counter((_pair(t), t.port) for t in meant)
+        # More filters than these are not shown, and of very many tunnels they would cost time.
+        few = meant if len(meant) <= MAX_FILTERS else ()
+        known = Counter((_pair(t), t.port) for t in few)
         mixed = {place for place, tunnels in known.items() if self._all[place] > tunnels}
 
         def one(t: TunnelCount) -> str:
