@@ -21,7 +21,8 @@ from .redirects import SynSightings
 from .replays import make_replays, note_replays
 from .results import AmbientSummary
 from .run_findings import run_findings
-from .tables import FIRST_FRAMES, TunnelCount, summary_tables
+from .tables import TunnelCount, summary_tables
+from .underlay import HiddenPackets
 
 
 class RunCounts:
@@ -35,12 +36,12 @@ class RunCounts:
         self._syn_checksums = PartialChecksums()
         self._node_local = NodeLocalSyns()
         self._replays = make_replays()
-        self._hidden: list[tuple[int, int]] = []
+        self._hidden = HiddenPackets()
         self._told: list[Callable[[Noted], None]] = [
             self._syn_checksums.note,
             self._node_local.note,
             partial(note_replays, self._replays),
-            self._note_hidden,
+            self._hidden.note,
         ]
         self._outer = None
         if checksums:
@@ -57,9 +58,7 @@ class RunCounts:
             self._outer.update(frames, decoded, capture)
         hidden = self.tables.hidden()
         self._replays.update(frames, decoded, hidden, capture)
-        if hidden and len(self._hidden) < FIRST_FRAMES:
-            first = hidden[:FIRST_FRAMES]
-            self._hidden += [(capture, frames.frame[decoded.first + i]) for i in first]
+        self._hidden.update(frames, decoded, hidden, capture)
         if syns:
             self._syns.update(frames, decoded, syns)
             self._syn_checksums.update(frames, decoded, syns, capture)
@@ -70,11 +69,6 @@ class RunCounts:
     def tunnels(self) -> list[TunnelCount]:
         """All tunnels, largest first; to be asked for when everything was read."""
         return self.tables.tunnels()
-
-    def _note_hidden(self, noted: Noted) -> None:
-        """Say where the packets of U02 are, which is told from the tables."""
-        if self._hidden:
-            noted.note("U02", packets=0, frames=self._hidden)
 
     def ambient(self) -> AmbientSummary:
         """Return which redirect mode the captures show, and why."""

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from heapq import nsmallest
 
 from ..addresses import address_text, endpoint_text
-from ..columns import TUNNEL_NAMES, Stop, TunnelKind
+from ..columns import TUNNEL_NAMES, DecodedBatch, FrameBatch, Stop, TunnelKind
 from ..decode.layers import Layer, layer_name, protocol_name
 from .findings.noted import MAX_DETAILS, MAX_FILTERS, Noted, packets_text
 from .services import ESP, READABLE, UDP, Service, names, service_of
@@ -27,6 +28,23 @@ _PROTECTED = Service.IPSEC | Service.WIREGUARD
 _IPV4_LOOPBACK = 127
 
 _Pair = tuple[int, int, int, int, int]
+
+
+class HiddenPackets:
+    """Gathers where packets are whose inside is hidden, which tables do not keep."""
+
+    def __init__(self) -> None:
+        self._frames: list[tuple[int, int]] = []
+
+    def update(self, frames: FrameBatch, d: DecodedBatch, rows: array[int], capture: int) -> None:
+        """Look at these rows of `d`, all hidden."""
+        if len(self._frames) < FIRST_FRAMES:
+            self._frames += [(capture, frames.frame[d.first + i]) for i in rows[:FIRST_FRAMES]]
+
+    def note(self, noted: Noted) -> None:
+        """Add to U02, which is told from the tables, where it is."""
+        if self._frames:
+            noted.note("U02", packets=0, frames=self._frames)
 
 
 def note_underlay(
