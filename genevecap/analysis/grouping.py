@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from ..ambient import OUTBOUND_PORT
 from .connections import Endpoint, Half
 
 _LINGER_NS = 120_000_000_000
 """How long after its last packet a connection without handshake still takes halves of its
 endpoints."""
 
+_LOOPBACK_4 = 127
 _TRIED = 256
 """Connections of the same endpoints that such a half is compared with, the last ones."""
 
@@ -64,8 +66,16 @@ class Connection:
 def group(halves: Iterable[Half]) -> list[Connection]:
     """Return the connections that these halves are of, in the order of their first halves."""
     grouping = _Grouping()
-    for half in [half for half in halves if not grouping.add(half)]:
-        grouping.add_without_handshake(half)
+    rest = [half for half in halves if not grouping.add(half)]
+    redirects = _Redirects(grouping.connections) if rest else None
+    for half in rest:
+        connection = redirects.other_side(half) if redirects is not None else None
+        if connection is not None:
+            _place(connection, half)
+            continue
+        connection = grouping.add_without_handshake(half)
+        if redirects is not None:
+            redirects.add(connection)
     return grouping.connections
 
 
@@ -104,23 +114,75 @@ class _Grouping:
         _place(connection, half)
         return True
 
-    def add_without_handshake(self, half: Half) -> None:
+    def add_without_handshake(self, half: Half) -> Connection:
         """Add a half to the connection of its endpoints that it overlaps, else to a new one."""
         found = self._by_key.get(half.key, [])
         for connection in reversed(found[-_TRIED:]):
-            if connection.first_ns - _LINGER_NS <= half.first_ns <= connection.last_ns + _LINGER_NS:
+            if _is_near(connection, half):
                 break
         else:
             connection = self._new(half.key)
         if half.is_client is None:
             half.is_client = _is_client(connection, half)
         _place(connection, half)
+        return connection
 
     def _new(self, key: int) -> Connection:
         connection = Connection()
         self.connections.append(connection)
         self._by_key.setdefault(key, []).append(connection)
         return connection
+
+
+class _Redirects:
+    """Connections redirected inside a pod of which a point has one direction alone.
+
+    Redirection gives the two directions different endpoints, and where the SYN or the SYN-ACK was
+    not captured only the client's own tells that they are one.
+    """
+
+    def __init__(self, connections: Iterable[Connection]) -> None:
+        self._sides: dict[tuple[int, Endpoint, bool], list[Connection]] = {}
+        """By point, client's endpoint, and whether it is the client's direction that is there."""
+        for connection in connections:
+            self.add(connection)
+
+    def add(self, connection: Connection) -> None:
+        """Take a connection that may lack a direction at some point."""
+        for side, other, forward in (
+            (connection.forward, connection.reverse, True),
+            (connection.reverse, connection.forward, False),
+        ):
+            for point, half in side.items():
+                if point in other or (forward and not _is_redirected(half)):
+                    continue
+                client = half.source if forward else half.destination
+                self._sides.setdefault((point, client, forward), []).append(connection)
+
+    def other_side(self, half: Half) -> Connection | None:
+        """Return the connection whose other direction a half without handshake is, and say so."""
+        forward = _is_redirected(half)
+        client = half.source if forward else half.destination
+        found = self._sides.get((half.point, client, not forward), [])
+        for connection in reversed(found[-_TRIED:]):
+            missing = connection.forward if forward else connection.reverse
+            if half.point not in missing and _is_near(connection, half):
+                half.is_client = forward
+                return connection
+        return None
+
+
+def _is_redirected(half: Half) -> bool:
+    """Tell whether a half goes from a client to its ztunnel's port on the loopback."""
+    to = half.destination
+    return to.port == OUTBOUND_PORT and (
+        to.lo >> 24 == _LOOPBACK_4 if to.version == 4 else (to.hi, to.lo) == (0, 1)
+    )
+
+
+def _is_near(connection: Connection, half: Half) -> bool:
+    """Tell whether a half came while a connection lasted, or not long before or after."""
+    return connection.first_ns - _LINGER_NS <= half.first_ns <= connection.last_ns + _LINGER_NS
 
 
 def _is_client(connection: Connection, half: Half) -> bool:

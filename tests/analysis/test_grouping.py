@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from genevecap.analysis.grouping import group, points_of
 
 from .tracking import ACK, CLIENT, FIN, SERVER, SYN, SYN_ACK, Sighting, halves_of
@@ -61,6 +63,33 @@ def test_redirected_halves_have_different_endpoints():
     (one,) = group(halves_of(connection(server=SERVICE, called=ZTUNNEL)))
     assert (one.client.port, one.server.lo) == (40000, SERVICE[2])
     assert next(iter(one.forward.values())).destination.port == 15001
+
+
+@pytest.mark.parametrize("lost", [(0,), (1,), (0, 1)], ids=["SYN", "SYN-ACK", "both"])
+def test_redirected_halves_of_which_a_syn_is_missing(lost):
+    rows = connection(called=ZTUNNEL)
+    kept = [row for i, row in enumerate(rows) if i not in lost]
+    (one,) = group(halves_of(kept))
+    assert (set(one.forward), set(one.reverse)) == ({0}, {0})
+    assert (one.client, one.server) == (CLIENT, SERVER)
+    assert [half.is_client for half in one.halves()] == [True, False]
+    ipv6 = {CLIENT: (6, 1, 2, 40000), SERVER: (6, 1, 3, 80), ZTUNNEL: (6, 0, 1, 15001)}
+    kept = [replace(r, source=ipv6[r.source], destination=ipv6[r.destination]) for r in kept]
+    assert len(group(halves_of(kept))) == 1
+
+
+def test_redirected_halves_that_are_none_of_one_connection():
+    forward = [row for row in connection(called=ZTUNNEL) if row.destination == ZTUNNEL]
+    answers = [row for row in connection(syns=False) if row.source == SERVER]
+    late = [replace(row, time_ns=row.time_ns + 200 * SECOND_NS) for row in answers]
+    elsewhere = [replace(row, point=1) for row in answers]
+    others = [replace(row, destination=OTHER_CLIENT) for row in answers]
+    plain = [replace(row, destination=(4, 0, 0x0A000003, 15001)) for row in forward]
+    assert len(groups(forward, answers)) == 1
+    for one, other in ((forward, late), (forward, elsewhere), (forward, others), (plain, answers)):
+        assert len(groups(one, other)) == 2
+    # The first has both directions already.
+    assert len(groups(connection(called=ZTUNNEL), [replace(answers[0], source=SERVICE)])) == 2
 
 
 def test_one_client_port_redirected_to_two_destinations():

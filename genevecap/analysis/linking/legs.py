@@ -305,7 +305,7 @@ class Views:
         return LegEvents(
             address=self.address(connection.client),
             source=self.address(connection.client),
-            open_ns=at(up.syn_ns) if up else None,
+            open_ns=at(_opened_ns(up, down)),
             accept_ns=at(down.syn_ns) if down and inbound else None,
             up=self._messages(up),
             down=self._messages(down),
@@ -387,6 +387,11 @@ class Views:
         _, first = np.unique(table[:, 2], return_index=True)
         unique: Array = table[first]
         return unique
+
+
+def _opened_ns(up: Half | None, down: Half | None) -> int | None:
+    """Return when a leg was opened: by its SYN, else by the answer, which comes at once."""
+    return next((h.syn_ns for h in (up, down) if h is not None and h.syn_ns is not None), None)
 
 
 def _is_closed(up: Half | None, down: Half | None) -> bool:

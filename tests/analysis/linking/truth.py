@@ -6,7 +6,9 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import struct
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +21,7 @@ VARIANTS = ("full", "blanked", "short")
 LINKED_KINDS = ("hbone", "multi-network")
 CANDIDATES = 16
 SURE = 0.99
+ENHANCED_PACKET = 6
 
 
 def write_variant(folder: Path, target: Path, variant: str) -> list[Path]:
@@ -37,6 +40,17 @@ def write_variant(folder: Path, target: Path, variant: str) -> list[Path]:
             path.write_bytes(source.read_bytes())
         paths.append(path)
     return paths
+
+
+def thin(path: Path, keep: Callable[[], bool]) -> None:
+    """Leave packets of a little-endian pcapng capture out."""
+    octets, place, parts = path.read_bytes(), 0, []
+    while place < len(octets):
+        kind, size = struct.unpack_from("<II", octets, place)
+        if kind != ENHANCED_PACKET or keep():
+            parts.append(octets[place : place + size])
+        place += size
+    path.write_bytes(b"".join(parts))
 
 
 @dataclass
