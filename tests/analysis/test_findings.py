@@ -200,6 +200,34 @@ def test_filters_do_not_mix_headers_up(code: str, tmp_path: Path) -> None:
     assert shown_by_tshark(path, rules()[code].display_filter) == ["2"]
 
 
+@needs_tshark
+def test_what_an_icmp_message_quotes_is_not_shown(tmp_path: Path) -> None:
+    quotes = [
+        packets.ethernet(packets.ipv4(packets.icmp(frame(header, port, check=0)[14:], 3, 3), 1))
+        for header, port in ((GENEVE, 6081), (VXLAN, 4789))
+    ]
+    path = tmp_path / "quoted.pcap"
+    assert found_in(path, *quotes) == ()
+    assert shown_by_tshark(path, rules()["G13"].display_filter) == []
+
+
+@needs_tshark
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("ambient-iptables-geneve/node-a.pcapng", "G13"),  # Istio's, on port 6082
+        ("vxlan-any-sll2.pcap", "V04"),  # Flannel's, on port 8472
+        ("ztunnel-unreachable/cli.pcapng", "A03"),
+        ("ztunnel-in-pod/cli.pcapng", "C08"),  # SYNs, not their answers
+    ],
+)
+def test_filters_show_as_many_as_were_counted(name: str, code: str, samples: Path) -> None:
+    path = samples / name
+    found = {each.code: each for each in inspect([CaptureSpec.parse(str(path))]).findings}[code]
+    assert found.packets > len(found.frames)
+    assert len(shown_by_tshark(path, found.display_filter)) == found.packets
+
+
 def test_geneve_with_as_many_options_as_vxlan_has_flags(tmp_path: Path) -> None:
     """The option length of 32 octets, as AWS sends them, is the I flag on VXLAN's port."""
     options = b"".join(packets.geneve_option(0x0108, kind, bytes(4)) for kind in range(4))

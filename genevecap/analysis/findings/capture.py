@@ -132,7 +132,7 @@ class PartialChecksum(Rule):
     )
     remedy = "None is needed."
     source = "Linux Documentation/networking/checksum-offloads.rst"
-    display_filter = "tcp.flags.syn == 1"
+    display_filter = "tcp.flags.syn == 1 && tcp.flags.ack == 0"
 
 
 class CutShort(Rule):

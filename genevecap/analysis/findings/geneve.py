@@ -158,7 +158,10 @@ class GeneveNoChecksum(Rule):
         "vSwitch, `udpcsum` in `ip link`."
     )
     source = "RFC 8926 section 4.3"
-    display_filter = 'frame.protocols matches ":ip:udp:geneve" && udp.checksum == 0'
+    display_filter = (
+        '(frame.protocols matches "(?<!icmp):ip:udp:geneve" || '
+        "(ip && udp.dstport in {6082..6089})) && udp.checksum == 0"
+    )
 
 
 class GeneveNoChecksumIpv6(Rule):
@@ -177,7 +180,9 @@ class GeneveNoChecksumIpv6(Rule):
         "(`udp6zerocsumrx`)."
     )
     source = "RFC 8926 section 4.3, RFC 6936 section 5"
-    display_filter = 'frame.protocols matches ":ipv6[^:]*:udp:geneve" && udp.checksum == 0'
+    display_filter = (
+        'frame.protocols matches "(?<!icmpv6):ipv6[^:]*:udp:geneve" && udp.checksum == 0'
+    )
 
 
 class GeneveFragmented(Rule):

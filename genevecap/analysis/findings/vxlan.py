@@ -63,7 +63,7 @@ class VxlanSourcePort(Rule):
     )
     remedy = "None is needed."
     source = "RFC 7348 section 5"
-    display_filter = "vxlan && udp.srcport < 49152"
+    display_filter = "(vxlan || udp.dstport == 8472) && udp.srcport < 49152"
 
 
 class VxlanWrongChecksum(Rule):
@@ -169,7 +169,10 @@ class VxlanNoChecksumIpv6(Rule):
     )
     remedy = "Check that the receiver accepts it where packets disappear."
     source = "RFC 7348 section 5, RFC 6936 section 5"
-    display_filter = 'frame.protocols matches ":ipv6[^:]*:udp:vxlan" && udp.checksum == 0'
+    display_filter = (
+        '(frame.protocols matches "(?<!icmpv6):ipv6[^:]*:udp:vxlan" || '
+        "(ipv6 && udp.dstport == 8472)) && udp.checksum == 0"
+    )
 
 
 class VxlanIsGeneve(Rule):

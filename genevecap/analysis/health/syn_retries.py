@@ -95,8 +95,8 @@ class HboneSyns:
                 packets=count,
                 frames=syns.frames,
                 detail=f"{client} > {endpoint_text(server, HBONE_PORT)}: {count} SYNs, no answer",
-                display_filter=f"tcp.flags.syn == 1 && {'ip' if version == 4 else 'ipv6'}.addr == "
-                f"{server} && tcp.port == {HBONE_PORT}",
+                display_filter=f"tcp.flags.syn == 1 && {'ip' if version == 4 else 'ipv6'}.dst == "
+                f"{server} && tcp.dstport == {HBONE_PORT}",
             )
 
 

@@ -156,8 +156,8 @@ def _note_unreachable(noted: Noted, seen: MeshSeen) -> None:
             packets=end.syns,
             frames=first_frames(leg.connection),
             detail=detail,
-            display_filter=f"tcp.flags.syn == 1 && {field_of(server)}.addr == "
-            f"{endpoint_address(server)} && tcp.port == {server.port}",
+            display_filter=f"tcp.flags.syn == 1 && {field_of(server)}.dst == "
+            f"{endpoint_address(server)} && tcp.dstport == {server.port}",
         )
 
 
