@@ -10,7 +10,7 @@ import numpy as np
 
 from ..connections import Half
 from ..hbone.results import DataPiece, StreamId
-from ..linking.legs import Views
+from ..linking.views import Views
 from ..rows import Array, find
 from .mesh import LinkInputs, Mesh
 from .passages import Passage

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from ...addresses import address_text, endpoint_text, parse_address
 from ..grouping import Connection
-from ..linking.legs import Views
 from ..linking.link import Links, Partner, link
+from ..linking.views import Views
 from .answers import FarEnds
 from .attempts import Attempts
 from .draft import Draft, text

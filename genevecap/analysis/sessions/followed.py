@@ -17,7 +17,8 @@ from ..hbone.results import DataPiece, HboneReading
 from ..health.mesh import note_mesh
 from ..health.seen import MeshSeen, dropping_points
 from ..inputs import Inputs
-from ..linking.legs import Sorter, Views
+from ..linking.legs import Sorter
+from ..linking.views import Views
 from ..points.roles import PointRole
 from ..results import Problem
 from . import bypass

@@ -16,8 +16,9 @@ from ...decode.tls_records import HANDSHAKE
 from ..connections import Half
 from ..grouping import Connection
 from ..linking.events import HboneRecords, LegEvents
-from ..linking.legs import Leg, LegRole, Views
+from ..linking.legs import Leg, LegRole
 from ..linking.relay import relay
+from ..linking.views import Views
 from ..relays import Relay, by_hellos
 
 Address = tuple[int, int, int]

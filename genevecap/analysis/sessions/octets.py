@@ -9,7 +9,7 @@ from itertools import accumulate
 import numpy as np
 
 from ..connections import Half
-from ..linking.legs import Views
+from ..linking.views import Views
 
 
 class Octets:

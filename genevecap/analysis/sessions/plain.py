@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from ..linking.legs import Views
 from ..linking.link import Partner, link
+from ..linking.views import Views
 from .mesh import LinkInputs, Mesh
 
 LIKELY = 0.5
