@@ -23,6 +23,7 @@ Correction = Callable[[int, Array], Array]
 _WAIT_NS = 10_000_000_000
 """How long the server's leg may come after the last packet that was seen of a connection that goes
 on: ztunnel tries for 10 s to open HBONE, as recordings show, while the client waits."""
+_FURTHEST_NS = 1 << 62
 _NEAREST = (Role.LO, Role.ZTUNNEL, Role.ZTUNNEL_VETH, Role.NODE_VETH, Role.POD, Role.GATEWAY)
 """Points to look at a leg from, the nearest to ztunnel first."""
 
@@ -87,8 +88,9 @@ class Views:
         up, down = connection.forward.get(point), connection.reverse.get(point)
 
         def at(moment: int | None) -> int | None:
-            return None if moment is None else self.at(point, moment)
+            return None if moment is None else _within(self.at(point, moment))
 
+        last_ns = max(self.at(h.point, h.last_ns) for h in (up, down) if h)
         return LegEvents(
             address=self.address(connection.client),
             source=self.address(connection.client),
@@ -100,8 +102,7 @@ class Views:
             down_bytes=down.total if down else None,
             close_up_ns=at(up.fin_ns) if up else None,
             close_down_ns=at(down.fin_ns) if down else None,
-            last_ns=max(self.at(h.point, h.last_ns) for h in (up, down) if h)
-            + (0 if _is_closed(up, down) else _WAIT_NS),
+            last_ns=_within(last_ns) + (0 if _is_closed(up, down) else _WAIT_NS),
             content=LegContent(up=_content(up), down=_content(down)),
         )
 
@@ -115,7 +116,7 @@ class Views:
         return [
             Message(
                 offset=turn.offset,
-                time_ns=self.at(half.point, turn.time_ns),
+                time_ns=_within(self.at(half.point, turn.time_ns)),
                 first_bytes=first.get(turn.offset, turn.offset) - turn.offset,
                 bytes=max(end - turn.offset, 0),
             )
@@ -174,6 +175,11 @@ class Views:
         _, first = np.unique(table[:, 2], return_index=True)
         unique: Array = table[first]
         return unique
+
+
+def _within(moment_ns: int) -> int:
+    """Return a moment, at most so far away that `CommonClock.slack_ns` and more can be added."""
+    return max(min(moment_ns, _FURTHEST_NS), -_FURTHEST_NS)
 
 
 def _opened_ns(up: Half | None, down: Half | None) -> int | None:

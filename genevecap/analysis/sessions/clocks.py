@@ -12,6 +12,9 @@ Points = Sequence[str]
 """Host of each capture point, by its index."""
 
 
+MOST_SLACK_NS = 1 << 61
+
+
 class CommonClock:
     """Puts the times of all points on the reference's clock."""
 
@@ -36,9 +39,12 @@ class CommonClock:
 
     @property
     def slack_ns(self) -> int:
-        """Return the largest uncertainty of any host that is known at all."""
+        """Return the largest uncertainty of any host that is known at all, at most `MOST_SLACK_NS`.
+
+        Times may be anything that int64 holds, but nothing is gained by comparing them that far.
+        """
         known = [_worst(clock) for clock in self.clocks if clock.segments]
-        return max(known, default=0)
+        return min(max(known, default=0), MOST_SLACK_NS)
 
 
 def _worst(clock: HostClock) -> int:
