@@ -292,9 +292,9 @@ class SessionBuilder:
             if point in side
         ]
         lasts = [self._views.at(h.point, h.last_payload_ns) for h in halves if h.last_payload_ns]
-        first = events.down[0].time_ns - events.open_ns if events.down else None
+        first = _since(events.open_ns, events.down[0].time_ns if events.down else None)
         return Timing(
-            total_ns=max(lasts) - events.open_ns if lasts else None,
+            total_ns=_since(events.open_ns, max(lasts, default=None)),
             first_byte_ns=first,
             by_segment=() if first is None else self._by_segment(draft, events, i),
             waits=self._waits(draft, events.open_ns),
@@ -349,6 +349,11 @@ class SessionBuilder:
             found = all_waits(role, connection, self._views.corrected)
             self._hbone_waits[role, h] = found
         return found
+
+
+def _since(open_ns: int, time_ns: int | None) -> int | None:
+    """Return the time since a SYN; None where a clock that was set back makes it negative."""
+    return None if time_ns is None or time_ns < open_ns else time_ns - open_ns
 
 
 def _with_stream(leg: LegSummary, stream: OpenStream) -> LegSummary:

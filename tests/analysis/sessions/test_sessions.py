@@ -7,6 +7,7 @@ Modules: sessions.build, drafts, bypass, clocks, evidence, keys, mesh, modes; fl
 from __future__ import annotations
 
 import random
+import struct
 from collections import Counter
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from genevecap.analysis.sessions.results import FlowsResult
 from genevecap.analysis.sessions.ztunnel_log import LoggedConnection, LogPeer
 from genevecap.capture.spec import CaptureSpec, on_one_clock
 from tests.conftest import ROOT, recorded_set
+from tests.properties.test_sets import packets
 
 SAMPLE = ROOT / "samples" / "ztunnel-in-pod"
 NAMES = ("cli", "cli2", "nA", "nB", "srv")
@@ -68,6 +70,26 @@ def test_identifiers_count_sessions_in_time_order(whole):
     assert [s.id for s in whole.sessions] == list(range(1, len(whole.sessions) + 1))
     firsts = [s.legs[0].first_ns for s in whole.sessions]
     assert firsts == sorted(firsts)
+
+
+def set_back(source, target, from_ns, by_ns):
+    """Write a capture whose clock was set back at a moment."""
+    octets = bytearray(source.read_bytes())
+    for packet, _ in packets(octets):
+        high, low = struct.unpack_from("<II", octets, packet - 16)
+        if (time_ns := high << 32 | low) >= from_ns:
+            struct.pack_into("<II", octets, packet - 16, *divmod(time_ns - by_ns, 1 << 32))
+    target.write_bytes(octets)
+
+
+def test_no_time_is_negative_where_a_clock_was_set_back(tmp_path):
+    before = run([SAMPLE / "cli2.pcapng"]).sessions[0]
+    middle_ns = before.legs[0].first_ns + before.timing.first_byte_ns // 2
+    set_back(SAMPLE / "cli2.pcapng", tmp_path / "cli2.pcapng", middle_ns, 500_000_000)
+    after = next(s for s in run([tmp_path / "cli2.pcapng"]).sessions if s.client == before.client)
+    assert after.timing.first_byte_ns is None
+    assert after.timing.total_ns is None or after.timing.total_ns >= 0
+    assert after.timing.by_segment == ()
 
 
 def test_without_the_servers_captures_nothing_is_made_up():
