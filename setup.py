@@ -23,6 +23,7 @@ KERNELS = (
     "genevecap.decode._kernel_security",
     "genevecap.decode._kernel_tunnels",
     "genevecap.decode._kernel_gre",
+    "genevecap.decode._kernel_walk",
     "genevecap.decode._kernel_driver",
     "genevecap.analysis._kernel_services",
     "genevecap.analysis._kernel_answers",

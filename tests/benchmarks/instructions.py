@@ -16,6 +16,7 @@ from .captures import cut
 PHASES = {
     "_kernel_records": "read",
     "_kernel_driver": "decode",
+    "_kernel_walk": "decode",
     "_kernel_link": "decode",
     "_kernel_network": "decode",
     "_kernel_transport": "decode",

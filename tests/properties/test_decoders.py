@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The compiled and the readable decoder are one decoder: value by value, on whatever bytes.
 
-Stands for `decode/_kernel_driver`, `_kernel_link`, `_kernel_network`, `_kernel_security`,
-`_kernel_transport`, `_kernel_tunnels` and `_kernel_gre`, with `decode/readable` as the reference.
+Stands for `decode/_kernel_driver`, `_kernel_walk`, `_kernel_link`, `_kernel_network`,
+`_kernel_security`, `_kernel_transport`, `_kernel_tunnels` and `_kernel_gre`, with
+`decode/readable` as the reference.
 """
 
 from __future__ import annotations
