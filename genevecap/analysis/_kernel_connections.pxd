@@ -5,7 +5,7 @@ cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from genevecap._kernel_columns cimport BatchColumns, DecodedColumns, FrameColumns
 from ._kernel_content cimport Octets, Segment
-from ._kernel_halves cimport EventBlockRef, HalfRef, HalfRow, TurnRef
+from ._kernel_halves cimport HalfRef, HalfRow
 from ._kernel_tables cimport Table
 from ._kernel_tls_records cimport Shared
 
@@ -30,13 +30,6 @@ cdef uint64_t mix(uint64_t value) noexcept nogil
 cdef uint64_t mix_endpoint(uint64_t hi, uint64_t lo, int64_t port) noexcept nogil
 @cython.locals(wide=uint64_t)
 cdef uint32_t hash_of(uint64_t key, uint32_t point, uint8_t upward) noexcept nogil
-@cython.locals(distance=uint32_t)
-cdef int64_t offset_of(HalfRow *h, uint32_t sequence) noexcept nogil
-cdef void take_syn(
-    HalfRow *h, uint32_t sequence, uint32_t acknowledgment, uint32_t flags, int64_t time_ns
-) noexcept nogil
-@cython.locals(i=int)
-cdef void note_vni(HalfRow *h, int32_t vni) noexcept nogil
 
 @cython.final
 cdef class KernelTracker:
@@ -79,7 +72,3 @@ cdef class KernelTracker:
     cdef void find_octets(self, Segment *g, size_t i, int64_t payload_offset) noexcept nogil
     @cython.locals(captured=int64_t, new=bint)
     cdef int add_payload(self, HalfRow *h, Segment *g, int64_t acknowledgment) except -1
-    @cython.locals(heads=int64_t, i=int64_t, turn=TurnRef)
-    cdef int add_turn(self, HalfRow *h, Segment *g, int64_t captured) except -1
-    @cython.locals(block=EventBlockRef, place=int32_t)
-    cdef int add_event(self, HalfRow *h, Segment *g) except -1

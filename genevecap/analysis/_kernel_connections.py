@@ -24,13 +24,11 @@ from cython.cimports.genevecap._kernel_columns import (
 from cython.cimports.genevecap.analysis._kernel_content import (
     append,
     give_back,
-    head_of,
     insert,
     stretch_at,
     take,
 )
 from cython.cimports.genevecap.analysis._kernel_halves import (
-    EVENTS_OF_BLOCK,
     HAS_BASE,
     HAS_FIN,
     HAS_HANDSHAKE,
@@ -39,14 +37,14 @@ from cython.cimports.genevecap.analysis._kernel_halves import (
     HAS_PEER,
     HAS_RST,
     HAS_TOTAL,
-    HEADS,
-    IS_CLIENT,
-    TURN_BYTES,
     VNIS,
-    EventBlock,
     HalfRow,
-    TurnRow,
+    add_event,
+    add_turn,
+    note_vni,
     object_of,
+    offset_of,
+    take_syn,
 )
 from cython.cimports.genevecap.analysis._kernel_tables import (
     entry_of,
@@ -102,37 +100,6 @@ def mix_endpoint(hi, lo, port):
 def hash_of(key, point, upward):
     wide = point
     return mix((key ^ SEED) + ((wide << 1) | upward) * GOLDEN)
-
-
-def offset_of(h, sequence):
-    """Return a sequence number as an offset into the stream, near the furthest octet seen."""
-    distance = sequence - h.base - cython.cast(cython.uint, h.highest)
-    return h.highest + cython.cast(cython.int, distance)
-
-
-def take_syn(h, sequence, acknowledgment, flags, time_ns):
-    h.syn_count += 1
-    if not h.known & HAS_ISN:
-        h.known |= HAS_ISN | HAS_BASE
-        if not flags & ACK:
-            h.known |= IS_CLIENT
-        h.syn_ns = time_ns
-        h.isn = sequence
-        h.base = sequence + 1
-    if flags & ACK:
-        h.known |= HAS_PEER
-        h.peer_isn = acknowledgment - 1
-
-
-def note_vni(h, vni):
-    if vni < 0:
-        return
-    for i in range(h.vni_count):
-        if h.vnis[i] == vni:
-            return
-    if h.vni_count < VNIS:
-        h.vnis[h.vni_count] = vni
-        h.vni_count += 1
 
 
 @cython.final
@@ -405,7 +372,7 @@ class KernelTracker:
         if g.begin >= h.highest and acknowledgment != h.acknowledged:
             h.acknowledged = acknowledgment
             if h.turn_count < self.most_turns:
-                self.add_turn(h, g, captured)
+                add_turn(cython.address(self.shared.arena), h, g, captured)
         if h.stream.other_count == 0 and g.begin == h.stream.first.end:
             append(cython.address(h.stream.first), g.octets, g.captured, g.length)
             h.highest = h.stream.first.end
@@ -419,55 +386,7 @@ class KernelTracker:
             h.highest = stretch_at(cython.address(h.stream), h.stream.other_count).end
         h.known |= HAS_PAYLOAD
         h.last_payload_ns = g.time_ns
-        return self.add_event(h, g)
-
-    def add_turn(self, h, g, captured):
-        """Keep where a message begins, and the digests of its first octets."""
-        heads = 0
-        if h.reader == cython.NULL:
-            heads = captured // 8 if captured < 8 * HEADS else HEADS
-        turn = cython.cast(
-            cython.pointer(TurnRow),
-            take(cython.address(self.shared.arena), TURN_BYTES + 8 * heads),
-        )
-        turn.offset = g.begin
-        turn.time_ns = g.time_ns
-        turn.heads = heads
-        if h.known & HAS_ISN and h.stream.first.digested == g.begin:
-            turn.known = 1
-            turn.prefix = h.stream.first.value
-        for i in range(heads):
-            turn.head[i] = head_of(g.octets + 8 * i)
-        if h.last_turn == cython.NULL:
-            h.first_turn = turn
-        else:
-            h.last_turn.next = turn
-        h.last_turn = turn
-        h.turn_count += 1
-        return 0
-
-    def add_event(self, h, g):
-        """Keep which octets came when; of too many the last."""
-        block = h.last_events
-        place = (self.most_events - 1) % EVENTS_OF_BLOCK
-        if h.event_count < self.most_events:
-            place = h.event_count % EVENTS_OF_BLOCK
-            if place == 0:
-                block = cython.cast(
-                    cython.pointer(EventBlock),
-                    take(cython.address(self.shared.arena), cython.sizeof(EventBlock)),
-                )
-                if h.last_events == cython.NULL:
-                    h.first_events = block
-                else:
-                    h.last_events.next = block
-                h.last_events = block
-            h.event_count += 1
-        block.values[4 * place] = g.begin
-        block.values[4 * place + 1] = g.begin + g.length
-        block.values[4 * place + 2] = g.time_ns
-        block.values[4 * place + 3] = g.frame
-        return 0
+        return add_event(cython.address(self.shared.arena), h, g, self.most_events)
 
     # --- what halves say --------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from ._kernel_content cimport Stream
+from ._kernel_content cimport Arena, Segment, Stream
 from ._kernel_tls_records cimport Reader, RecordBlockRef
 
 cdef enum:
@@ -90,6 +90,18 @@ cdef struct HalfRow:
     int64_t first_frame
 
 ctypedef HalfRow *HalfRef
+
+@cython.locals(distance=uint32_t)
+cdef int64_t offset_of(HalfRow *h, uint32_t sequence) noexcept nogil
+cdef void take_syn(
+    HalfRow *h, uint32_t sequence, uint32_t acknowledgment, uint32_t flags, int64_t time_ns
+) noexcept nogil
+@cython.locals(i=int)
+cdef void note_vni(HalfRow *h, int32_t vni) noexcept nogil
+@cython.locals(heads=int64_t, i=int64_t, turn=TurnRef)
+cdef int add_turn(Arena *arena, HalfRow *h, Segment *g, int64_t captured) except -1
+@cython.locals(block=EventBlockRef, place=int32_t)
+cdef int add_event(Arena *arena, HalfRow *h, Segment *g, int32_t most) except -1
 
 cdef object object_of(HalfRow *h, object held, object ends)
 @cython.locals(block=EventBlockRef, left=int64_t, count=int64_t)

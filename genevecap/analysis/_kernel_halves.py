@@ -2,15 +2,102 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 # cython: initializedcheck=False, cdivision=True
 # mypy: ignore-errors
-"""What the compiled tracker has of halves (the `.pxd` beside this file), as Python objects."""
+"""What the compiled tracker keeps of halves (the `.pxd` beside this file), at last as objects."""
 
 from __future__ import annotations
 
 import cython
+from cython.cimports.genevecap.analysis._kernel_content import head_of, take
 from cython.cimports.genevecap.analysis._kernel_tls_records import RECORDS_OF_BLOCK
 
 from .connections import Endpoint, Half, Turn
 from .records import RecordReader
+
+ACK = cython.declare(cython.uint, 0x10)
+
+
+def offset_of(h, sequence):
+    """Return a sequence number as an offset into the stream, near the furthest octet seen."""
+    distance = sequence - h.base - cython.cast(cython.uint, h.highest)
+    return h.highest + cython.cast(cython.int, distance)
+
+
+def take_syn(h, sequence, acknowledgment, flags, time_ns):
+    h.syn_count += 1
+    if not h.known & HAS_ISN:
+        h.known |= HAS_ISN | HAS_BASE
+        if not flags & ACK:
+            h.known |= IS_CLIENT
+        h.syn_ns = time_ns
+        h.isn = sequence
+        h.base = sequence + 1
+    if flags & ACK:
+        h.known |= HAS_PEER
+        h.peer_isn = acknowledgment - 1
+
+
+def note_vni(h, vni):
+    if vni < 0:
+        return
+    for i in range(h.vni_count):
+        if h.vnis[i] == vni:
+            return
+    if h.vni_count < VNIS:
+        h.vnis[h.vni_count] = vni
+        h.vni_count += 1
+
+
+def add_turn(arena, h, g, captured):
+    """Keep where a message begins, and the digests of its first octets."""
+    heads = 0
+    if h.reader == cython.NULL:
+        heads = captured // 8 if captured < 8 * HEADS else HEADS
+    turn = cython.cast(
+        cython.pointer(TurnRow),
+        take(arena, TURN_BYTES + 8 * heads),
+    )
+    turn.offset = g.begin
+    turn.time_ns = g.time_ns
+    turn.heads = heads
+    if h.known & HAS_ISN and h.stream.first.digested == g.begin:
+        turn.known = 1
+        turn.prefix = h.stream.first.value
+    for i in range(heads):
+        turn.head[i] = head_of(g.octets + 8 * i)
+    if h.last_turn == cython.NULL:
+        h.first_turn = turn
+    else:
+        h.last_turn.next = turn
+    h.last_turn = turn
+    h.turn_count += 1
+    return 0
+
+
+def add_event(arena, h, g, most):
+    """Keep which octets came when; of more than `most` the last."""
+    block = h.last_events
+    place = (most - 1) % EVENTS_OF_BLOCK
+    if h.event_count < most:
+        place = h.event_count % EVENTS_OF_BLOCK
+        if place == 0:
+            block = cython.cast(
+                cython.pointer(EventBlock),
+                take(arena, cython.sizeof(EventBlock)),
+            )
+            if h.last_events == cython.NULL:
+                h.first_events = block
+            else:
+                h.last_events.next = block
+            h.last_events = block
+        h.event_count += 1
+    block.values[4 * place] = g.begin
+    block.values[4 * place + 1] = g.begin + g.length
+    block.values[4 * place + 2] = g.time_ns
+    block.values[4 * place + 3] = g.frame
+    return 0
+
+
+# --- as objects ---------------------------------------------------------------------------------
 
 
 def object_of(h, held, ends):
