@@ -7,6 +7,7 @@ import socket
 from functools import lru_cache
 
 _HALF = (1 << 64) - 1
+_LOOPBACK_4 = 127
 
 
 @lru_cache(maxsize=65536)
@@ -29,6 +30,11 @@ def parse_address(text: str) -> tuple[int, int, int]:
             continue
         return version, number >> 64, number & _HALF
     raise ValueError(f"{text!r} is not an IPv4 or IPv6 address")
+
+
+def is_loopback(version: int, hi: int, lo: int) -> bool:
+    """Tell whether an address of IP `version` 4 or 6 is in 127.0.0.0/8 or ::1."""
+    return lo >> 24 == _LOOPBACK_4 if version == 4 else (hi, lo) == (0, 1)
 
 
 def endpoint_text(address: str, port: int | None) -> str:

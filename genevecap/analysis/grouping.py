@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from ..addresses import is_loopback
 from ..ambient import OUTBOUND_PORT
 from .connections import Endpoint, Half
 
@@ -12,7 +13,6 @@ _LINGER_NS = 120_000_000_000
 """How long after its last packet a connection without handshake still takes halves of its
 endpoints."""
 
-_LOOPBACK_4 = 127
 _TRIED = 256
 """Connections of the same endpoints that such a half is compared with, the last ones."""
 
@@ -67,15 +67,13 @@ def group(halves: Iterable[Half]) -> list[Connection]:
     """Return the connections that these halves are of, in the order of their first halves."""
     grouping = _Grouping()
     rest = [half for half in halves if not grouping.add(half)]
-    redirects = _Redirects(grouping.connections) if rest else None
+    redirects = _Redirects(grouping.connections if rest else ())
     for half in rest:
-        connection = redirects.other_side(half) if redirects is not None else None
-        if connection is not None:
+        connection = redirects.other_side(half)
+        if connection is None:
+            redirects.add(grouping.add_without_handshake(half))
+        else:
             _place(connection, half)
-            continue
-        connection = grouping.add_without_handshake(half)
-        if redirects is not None:
-            redirects.add(connection)
     return grouping.connections
 
 
@@ -154,14 +152,14 @@ class _Redirects:
             (connection.reverse, connection.forward, False),
         ):
             for point, half in side.items():
-                if point in other or (forward and not _is_redirected(half)):
+                if point in other or (forward and not is_redirected_half(half)):
                     continue
                 client = half.source if forward else half.destination
                 self._sides.setdefault((point, client, forward), []).append(connection)
 
     def other_side(self, half: Half) -> Connection | None:
         """Return the connection whose other direction a half without handshake is, and say so."""
-        forward = _is_redirected(half)
+        forward = is_redirected_half(half)
         client = half.source if forward else half.destination
         found = self._sides.get((half.point, client, not forward), [])
         for connection in reversed(found[-_TRIED:]):
@@ -172,12 +170,10 @@ class _Redirects:
         return None
 
 
-def _is_redirected(half: Half) -> bool:
+def is_redirected_half(half: Half) -> bool:
     """Tell whether a half goes from a client to its ztunnel's port on the loopback."""
     to = half.destination
-    return to.port == OUTBOUND_PORT and (
-        to.lo >> 24 == _LOOPBACK_4 if to.version == 4 else (to.hi, to.lo) == (0, 1)
-    )
+    return to.port == OUTBOUND_PORT and is_loopback(*to[:3])
 
 
 def _is_near(connection: Connection, half: Half) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from heapq import nsmallest
 
-from ..addresses import address_text, endpoint_text
+from ..addresses import address_text, endpoint_text, is_loopback
 from ..columns import TUNNEL_NAMES, DecodedBatch, FrameBatch, Stop, TunnelKind
 from ..decode.layers import Layer, layer_name, protocol_name
 from .findings.noted import MAX_DETAILS, MAX_FILTERS, Noted, packets_text
@@ -25,7 +25,6 @@ LEAST_FLOWS = 16
 _MOST_FLOWS = 1_000
 _HIDING = (Layer.ESP, Layer.WIREGUARD, Layer.MACSEC)
 _PROTECTED = Service.IPSEC | Service.WIREGUARD
-_IPV4_LOOPBACK = 127
 
 _Pair = tuple[int, int, int, int, int]
 
@@ -74,11 +73,7 @@ def _crosses(t: TunnelCount, redirect_vnis: frozenset[int]) -> bool:
         return False
     if t.kind == TunnelKind.GENEVE and t.vni in redirect_vnis and not t.option_packets:
         return False
-    return not (_is_loopback(t.version, t.source_hi, t.source_lo))
-
-
-def _is_loopback(version: int, hi: int, lo: int) -> bool:
-    return lo >> 24 == _IPV4_LOOPBACK if version == 4 else (hi, lo) == (0, 1)
+    return not is_loopback(t.version, t.source_hi, t.source_lo)
 
 
 # --- protection --------------------------------------------------------------------------------

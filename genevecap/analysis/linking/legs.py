@@ -14,17 +14,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ...addresses import address_text
-from ...ambient import HBONE_PORT, OUTBOUND_PORT, SNAT_ADDRESSES
+from ...addresses import address_text, is_loopback
+from ...ambient import HBONE_PORT, SNAT_ADDRESSES
 from ...ambient.iptables_geneve import INBOUND_VNI, OUTBOUND_VNI
 from ...capture.roles import Role
 from ..connections import Endpoint
-from ..grouping import Connection
+from ..grouping import Connection, is_redirected_half
 from ..points.roles import PointRole
 
 _FIRST_CLIENT_PORT = 1024
 _ISTIO_VNIS = frozenset({INBOUND_VNI, OUTBOUND_VNI})
-_LOOPBACK_4 = 127
 _BETWEEN_NODES = frozenset({Role.UNDERLAY, Role.OVERLAY, Role.WIRE})
 _AT_POD = frozenset({Role.POD, Role.NODE_VETH, Role.GATEWAY})
 _AT_ZTUNNEL = frozenset({Role.ZTUNNEL, Role.ZTUNNEL_VETH})
@@ -67,13 +66,6 @@ def endpoint_address(endpoint: Endpoint) -> str:
     return address_text(endpoint.version, endpoint.hi, endpoint.lo)
 
 
-def is_loopback(endpoint: Endpoint) -> bool:
-    """Tell whether an endpoint's address is 127.0.0.0/8 or ::1."""
-    if endpoint.version == 4:
-        return endpoint.lo >> 24 == _LOOPBACK_4
-    return endpoint.hi == 0 and endpoint.lo == 1
-
-
 def is_hbone(connection: Connection) -> bool:
     """Tell whether a connection is to port 15008 (opposite a well-known port it is chance)."""
     return any(
@@ -87,10 +79,7 @@ def is_hbone(connection: Connection) -> bool:
 
 def is_redirected(connection: Connection) -> bool:
     """Tell whether a connection is redirected to ztunnel inside a pod."""
-    return any(
-        h.destination.port == OUTBOUND_PORT and is_loopback(h.destination)
-        for h in connection.forward.values()
-    )
+    return any(map(is_redirected_half, connection.forward.values()))
 
 
 class Sorter:
@@ -127,7 +116,7 @@ class Sorter:
             on_loopback
             and connection.server[:3] in self._meshed_servers
             and not same_address(connection.client, connection.server)
-            and not is_loopback(connection.client)
+            and not is_loopback(*connection.client[:3])
         )
 
     def _leg(self, connection: Connection) -> Leg:
@@ -162,7 +151,7 @@ class Sorter:
             return LegRole.OUTBOUND
         if any(role.role is Role.LO for role in seen):
             return self._on_loopback(connection)
-        if is_loopback(connection.server) or is_loopback(connection.client):
+        if is_loopback(*connection.server[:3]) or is_loopback(*connection.client[:3]):
             return LegRole.LOCAL
         if between or (client_side and server_side) or self._in_pod:
             return LegRole.DIRECT
@@ -173,7 +162,7 @@ class Sorter:
         return self._at_ztunnel(connection, seen, server_side=server_side)
 
     def _on_loopback(self, connection: Connection) -> LegRole:
-        if is_loopback(connection.server) or is_loopback(connection.client):
+        if is_loopback(*connection.server[:3]) or is_loopback(*connection.client[:3]):
             return LegRole.LOCAL
         # A pod's call of its own address is not intercepted; through a Service's it is.
         own = same_address(connection.client, connection.server)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from heapq import heappush, heapreplace
 from typing import NamedTuple
 
+from ...addresses import is_loopback
 from ...ambient import HBONE_PORT, OUTBOUND_PORT
 from ...capture.points import PointTable
 from ...columns import NO_TIME, DecodedBatch, FrameBatch
@@ -33,7 +34,6 @@ _MANY_HUNGRY = 8
 
 _SYN = 0x02
 _ACK = 0x10
-_LOOPBACK_V4 = 127
 
 Address = tuple[int, int, int]
 """(version, hi, lo), as in the columns."""
@@ -221,7 +221,7 @@ def _take(sample: PointSample, frames: FrameBatch, d: DecodedBatch, i: int) -> N
     _count_talk(sample, d, i, sent)
     if frames.time_ns[row] != NO_TIME:
         sample.times.setdefault(_packet(d, i), frames.time_ns[row])
-    if d.inner_destination_port[i] == OUTBOUND_PORT and is_loopback(_inner_destination(d, i)):
+    if d.inner_destination_port[i] == OUTBOUND_PORT and is_loopback(*_inner_destination(d, i)):
         sample.redirected[_inner_source(d, i)] += 1
     if d.tcp_flags[i] & (_SYN | _ACK) == _SYN:
         sample.called[_inner_destination(d, i)] += 1
@@ -318,9 +318,3 @@ def _inner_source(d: DecodedBatch, i: int) -> Address:
 
 def _inner_destination(d: DecodedBatch, i: int) -> Address:
     return d.inner_version[i], d.inner_destination_hi[i], d.inner_destination_lo[i]
-
-
-def is_loopback(address: Address) -> bool:
-    """Tell whether an address is in 127.0.0.0/8 or ::1."""
-    version, hi, lo = address
-    return lo >> 24 == _LOOPBACK_V4 if version == 4 else (hi, lo) == (0, 1)

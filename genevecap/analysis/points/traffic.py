@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cache, cached_property
 
-from ...addresses import parse_address
+from ...addresses import is_loopback, parse_address
 from ...ambient import SNAT_ADDRESSES, modes
 from ...columns import TunnelKind
-from .signs import TUNNELLED, UNKNOWN_WAY, Address, Passage, PointSample, Talk, Tunnel, is_loopback
+from .signs import TUNNELLED, UNKNOWN_WAY, Address, Passage, PointSample, Talk, Tunnel
 
 INITIAL_TTLS = frozenset({64, 128, 255})
 """TTLs that senders begin with (Linux 64, Windows 128, IPv6 neighbour discovery 255)."""
@@ -85,7 +85,7 @@ class Traffic:
             address
             for address, heard in sorted(self._heard.items())
             if heard.frames >= _ALL * self._by_version[address[0]]
-            and not is_loopback(address)
+            and not is_loopback(*address)
             and address not in _SNAT
         )
 
